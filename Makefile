@@ -1,0 +1,61 @@
+# Everything that a person or a build machine runs. `make help` lists it.
+# A fresh Debian or Ubuntu with Python 3.11+ and apt is enough; the environment is .venv and is built once.
+
+PYTHON ?= python3
+# more options for pip, for instance: make venv PIP_OPTIONS='--extra-index-url https://download.pytorch.org/whl/cpu'
+PIP_OPTIONS ?=
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+LOOPBACK := $(BIN)/python -m tests.loopback
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv peers demo test lint format bench bench-recon chaos gpu-check
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+venv: $(INSTALLED) ## build the environment (.venv), once
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; found: $$($(PYTHON) --version). Name another one: make venv PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system-packages python3-venv || \
+		{ echo "Python's venv module is missing. As an administrator: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || { echo "building the environment in .venv (once; torch alone is large)"; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[dev]'
+	@touch $@
+
+peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, strace
+	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools strace || \
+		echo "make: the tests that need the missing programs will be skipped"
+
+demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> archive, with pictures
+	@$(BIN)/dicomnode demo
+
+test: $(INSTALLED) peers lint ## lint and all tests, with real peers on a loopback of their own
+	@$(LOOPBACK) $(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## ruff and mypy
+	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests
+
+format: $(INSTALLED) ## lay out the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED) peers ## receiving and the whole road beside DCMTK, Orthanc and pynetdicom -> docs/benchmarks.md
+	@$(LOOPBACK) $(BIN)/python -m tests.benchmarks
+
+bench-recon: $(INSTALLED) ## speed of the reconstruction
+	@$(BIN)/python -m tests.benchmarks.bench_recon
+
+chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (about ten minutes)
+	@$(LOOPBACK) $(BIN)/python -m tests.chaos
+
+gpu-check: $(INSTALLED) ## does the reconstruction run on this machine's GPU, and how fast
+	@$(BIN)/python -c 'import torch; torch.cuda.is_available() or exit("no CUDA device is visible to torch"); print(torch.cuda.get_device_name())'
+	@$(BIN)/python -m tests.benchmarks.bench_recon --device cuda

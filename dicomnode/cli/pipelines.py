@@ -1,0 +1,147 @@
+"""`run`, `simulate`: a pipeline on files, and virtual patients as files; no network, no journal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dicomnode.cli.app import ConfigOption, app, load_config
+from dicomnode.errors import StudyUnsuitable
+
+
+@app.command("run")
+def run_pipeline(
+    pipeline: Annotated[str, typer.Argument(help="The pipeline's name, for example reconstruction.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Where the derived instances and result.json go.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run a pipeline on DICOM files and write the derived instances beside a result.json."""
+    options = dict(_option(text) for text in settings or [])
+    files = _files(inputs)
+    engine_settings = load_config(config).engine
+    from dicomnode.engine.local import LocalEngine
+    from dicomnode.objects.derivation import DerivationContext
+    from dicomnode.stages.process import derive
+
+    engine = LocalEngine(engine_settings.device, engine_settings.timeout_s)
+    if pipeline not in engine.pipelines():
+        raise typer.BadParameter(f"there is no pipeline {pipeline!r}; there are {', '.join(engine.pipelines())}")
+    sources = _sources(files, pipeline)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        results = []
+        for source in sources:
+            context = DerivationContext(pipeline, engine.version(pipeline), _version(), options, datetime.now(UTC))
+            derivation = derive(source, engine, context)
+            results.append(_write(source, derivation, out))
+    finally:
+        engine.stop()
+    (out / "result.json").write_text(
+        json.dumps({"pipeline": pipeline, "options": options, "results": results}, indent=2)
+    )
+    for result in results:
+        for row in result["derived"]:
+            print(f"{row['kind']}: {out / row['file']}")
+
+
+@app.command()
+def simulate(
+    patients: Annotated[int, typer.Option(min=1, help="How many virtual patients.")],
+    out: Annotated[Path, typer.Option(help="Where the studies go; the truth goes to truth/ in it.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same patients.")] = 0,
+    dose: Annotated[float, typer.Option(min=0.01, max=1.0, help="The share of the counts that is kept.")] = 1.0,
+) -> None:
+    """Write virtual patients as a camera would send them. No real person is behind them."""
+    from dicomnode.cli.virtual import write_patient
+
+    for number in range(patients):
+        path = write_patient(out, seed, number, dose)
+        if sys.stderr.isatty():
+            print(f"\r{number + 1}/{patients}", end="", file=sys.stderr)
+        print(path)
+
+
+def _option(text: str) -> tuple[str, str | int | float | bool]:
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")
+    if value.lower() in ("true", "false"):
+        return key, value.lower() == "true"
+    for number in (int, float):
+        try:
+            return key, number(value)
+        except ValueError:
+            continue
+    return key, value
+
+
+def _files(inputs: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in inputs:
+        if not path.exists():
+            raise typer.BadParameter(f"{path} does not exist", param_hint="INPUT")
+        files += sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return files
+
+
+def _sources(files: list[Path], pipeline: str) -> list[Path]:
+    """Return the files that the pipeline runs on. Raises StudyUnsuitable if there are none."""
+    from dicomnode.errors import InstanceRejected
+    from dicomnode.objects.header import read_header
+    from dicomnode.routing import PIPELINE_INPUTS
+
+    sources, reasons = [], []
+    for path in files:
+        try:
+            header = read_header(path)
+        except InstanceRejected as error:
+            reasons.append(f"{path.name}: {error.comment}")
+            continue
+        if header.content not in PIPELINE_INPUTS[pipeline]:
+            reasons.append(f"{path.name}: is {header.content.value}")
+        elif header.flaw:
+            reasons.append(f"{path.name}: {header.flaw}")
+        else:
+            sources.append(path)
+    if not sources:
+        wanted = " or ".join(sorted(content.value for content in PIPELINE_INPUTS[pipeline]))
+        raise StudyUnsuitable(f"{pipeline} needs {wanted}; found {'; '.join(reasons) or 'no files'}")
+    return sources
+
+
+def _write(source: Path, derivation: Any, out: Path) -> dict[str, Any]:
+    rows = []
+    for instance in derivation.instances:
+        name = f"{instance.kind.replace(' ', '_')}-{instance.sop_instance_uid[-12:]}.dcm"
+        (out / name).write_bytes(instance.file_bytes)
+        rows.append(
+            {
+                "kind": instance.kind,
+                "file": name,
+                "sop_instance_uid": instance.sop_instance_uid,
+                "series_instance_uid": instance.series_instance_uid,
+                "sop_class_uid": instance.sop_class_uid,
+            }
+        )
+    findings = [{"verdict": f.verdict.value, "text": f.text} for f in derivation.findings]
+    measurements = [{"name": m.name, "value": m.value, "unit": m.unit} for m in derivation.measurements]
+    return {
+        "source": source.name,
+        "verdict": derivation.verdict.value,
+        "findings": findings,
+        "measurements": measurements,
+        "derived": rows,
+    }
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("dicomnode")

@@ -1,0 +1,105 @@
+"""`serve`, `check`, `status`: the node itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import Any
+
+from dicomnode.cli.app import ConfigOption, JsonOption, app, load_config
+from dicomnode.config import Config
+from dicomnode.telemetry import configure_logging
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the node in the foreground until SIGTERM or SIGINT."""
+    settings = load_config(config)
+    configure_logging(settings.log.level, settings.log.format)
+    from dicomnode.node import Node  # loads the network and the journal, which the other commands do not need
+
+    _refuse_what_is_not_built(settings)
+    node = Node(settings)
+    node.start()
+    print("ready", flush=True)
+    node.wait()
+    node.stop()
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Read and validate the configuration and print it as it takes effect."""
+    settings = load_config(config)
+    from dicomnode.network.tls import server_context
+    from dicomnode.objects.keywords import rule_keywords
+
+    _refuse_what_is_not_built(settings)
+    rule_keywords(settings.rules)
+    if settings.tls is not None:
+        server_context(settings.tls)
+    json.dump(settings.model_dump(mode="json"), sys.stdout, indent=2)
+    print()
+
+
+@app.command()
+def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Tell whether the node is up, what waits, studies per state, free disk, engine, models."""
+    facts = _status(load_config(config))
+    if as_json:
+        print(json.dumps(facts))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"{facts['ae_title']} at {facts['host']}:{facts['port']} is {'up' if facts['up'] else 'not running'}")
+    for state, number in facts["studies"].items():
+        console.print(f"  {state:<11} {number}")
+    for destination, number in facts["queues"]["deliveries"].items():
+        console.print(f"  waiting for {destination}: {number}")
+    console.print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
+
+
+def _status(settings: Config) -> dict[str, Any]:
+    from dicomnode.store.folder import DataFolder, running
+    from dicomnode.store.opened import existing
+
+    folder = DataFolder(settings.node.data_dir)
+    process = running(folder.lock)
+    counts: dict[str, int] = {}
+    waiting = dict.fromkeys((destination.name for destination in settings.destinations), 0)
+    with existing(folder.journal, folder.derived) as stores:
+        if stores is not None:
+            counts = stores.journal.counts()
+            waiting |= stores.outbox.waiting()
+    place = folder.root if folder.root.exists() else folder.root.absolute().parent
+    return {
+        "up": process is not None,
+        "process": process,
+        "ae_title": settings.node.ae_title,
+        "host": settings.node.host,
+        "port": settings.node.port,
+        "studies": counts,
+        "queues": {
+            "assemble": counts.get("RECEIVING", 0),
+            "process": counts.get("ROUTED", 0) + counts.get("PROCESSING", 0),
+            "deliveries": waiting,
+        },
+        "free_gb": round(shutil.disk_usage(place).free / 1e9, 1) if place.exists() else None,
+        "engine": {"kind": settings.engine.kind, "device": settings.engine.device},
+        "models": [],
+    }
+
+
+def _refuse_what_is_not_built(settings: Config) -> None:
+    """Say so, rather than start and do something else than was configured."""
+    from dicomnode.errors import ConfigurationError
+
+    if settings.engine.kind != "local":
+        raise ConfigurationError('engine.kind: this version runs pipelines on this machine only; set kind = "local"')
+    for destination in settings.destinations:
+        if destination.storage_commitment:
+            raise ConfigurationError(
+                f"destinations ({destination.name}): this version does not ask for storage commitment; "
+                "set storage_commitment = false"
+            )

@@ -1,0 +1,274 @@
+"""config.toml -> frozen models. Unknown keys are refused; a mistake names file, line, key and remedy."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from dicomnode.errors import ConfigurationError
+
+OptionValue = bool | int | float | str
+AETitle = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of every table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class NodeSettings(Section):
+    """[node]: who we are, where we listen, where the data lie."""
+
+    ae_title: AETitle = "DICOMNODE"
+    host: str = "127.0.0.1"
+    port: Port = 11112
+    data_dir: Path = Path("./data")
+    quiet_s: Annotated[float, Field(ge=0)] = 30
+    max_associations: Annotated[int, Field(ge=1)] = 16
+    max_pdu: Annotated[int, Field(ge=4096, le=1_048_576)] = 131072
+    require_known_peers: bool = True
+    min_free_gb: Annotated[float, Field(ge=0)] = 5
+
+
+class TlsSettings(Section):
+    """[tls]: certificate and key of this node, and whom it trusts."""
+
+    certificate: Path
+    key: Path
+    ca: Path
+    require_peer_certificate: bool = True
+
+
+class PeerSettings(Section):
+    """[[peers]]: an AE that may open an Association with us."""
+
+    name: str
+    ae_title: AETitle
+    host: str | None = None
+
+
+class DestinationSettings(Section):
+    """[[destinations]]: a Storage SCP that we send derived instances to."""
+
+    name: str
+    ae_title: AETitle
+    host: str
+    port: Port
+    tls: bool = False
+    storage_commitment: bool = False
+    retry_s: tuple[Seconds, ...] = (5, 30, 120, 600, 3600)
+    give_up_h: Annotated[float, Field(gt=0)] = 72
+
+
+PipelineName = Literal["denoising", "attenuation_correction", "reconstruction"]
+Need = Literal["projections", "ct", "stress", "rest"]
+
+
+class RuleSettings(Section):
+    """[[rules]]: which studies go through which pipeline to which destinations; the first that matches wins."""
+
+    name: str
+    when: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    pipeline: PipelineName
+    needs: tuple[Need, ...] = ("projections",)
+    wait_s: Annotated[float, Field(ge=0)] = 1800  # for what `needs` names and is not here yet
+    options: Mapping[str, OptionValue] = Field(default_factory=dict)
+    destinations: Annotated[tuple[str, ...], Field(min_length=1)]
+    priority: int = 0
+
+
+class EngineSettings(Section):
+    """[engine]: where pipelines run."""
+
+    kind: Literal["local", "dask"] = "local"
+    device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    timeout_s: Seconds = 600
+    attempts: Annotated[int, Field(ge=1)] = 3
+    scheduler: str | None = None
+
+
+class WebSettings(Section):
+    """[web]: the status page; port 0 turns it off."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+
+
+class RetentionSettings(Section):
+    """[retention]: how long files are kept once a study has ended."""
+
+    received_days: Annotated[float, Field(ge=0)] = 7
+    derived_days: Annotated[float, Field(ge=0)] = 7
+
+
+class LogSettings(Section):
+    """[log]: how much, and in which form."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json", "journald"] = "auto"
+
+
+class Config(Section):
+    """The whole file as it takes effect."""
+
+    node: NodeSettings = NodeSettings()
+    tls: TlsSettings | None = None
+    peers: tuple[PeerSettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    rules: tuple[RuleSettings, ...] = ()
+    engine: EngineSettings = EngineSettings()
+    web: WebSettings = WebSettings()
+    retention: RetentionSettings = RetentionSettings()
+    log: LogSettings = LogSettings()
+
+    def destination(self, name: str) -> DestinationSettings:
+        """Return the destination of this name.
+
+        Raises ConfigurationError if there is none.
+        """
+        for destination in self.destinations:
+            if destination.name == name:
+                return destination
+        known = ", ".join(d.name for d in self.destinations) or "none"
+        raise ConfigurationError(f"there is no destination named {name!r} (configured: {known})")
+
+
+DEFAULT_PATHS = (Path("/etc/dicomnode/config.toml"), Path("config.toml"))
+
+
+def find(option: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Return the file to read: the option, else DICOMNODE_CONFIG, else the first default path that exists."""
+    if option is not None:
+        return option
+    if environment.get("DICOMNODE_CONFIG"):
+        return Path(environment["DICOMNODE_CONFIG"])
+    return next((path for path in DEFAULT_PATHS if path.is_file()), None)
+
+
+def load(path: Path | None) -> Config:
+    """Read, validate and return the configuration; None gives the defaults.
+
+    Raises ConfigurationError whose text has one line per mistake: `file:line: key: what is wrong`.
+    """
+    if path is None:
+        return Config()
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path}: cannot be read ({error.strerror}); name an existing file with --config"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
+    lines = key_lines(text)
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError("\n".join(_mistake(path, lines, item) for item in error.errors())) from None
+    mistakes = [
+        f"{path}:{_line(lines, location)}: {'.'.join(map(str, location))}: {message}"
+        for location, message in cross_mistakes(config)
+    ]
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return config
+
+
+def cross_mistakes(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
+    """Return what is wrong between tables: names used twice, unknown destinations, TLS without a certificate."""
+    mistakes: list[tuple[tuple[str | int, ...], str]] = []
+    for table in ("peers", "destinations", "rules"):
+        seen: set[str] = set()
+        for index, row in enumerate(getattr(config, table)):
+            if row.name in seen:
+                mistakes.append(((table, index, "name"), f"the name {row.name!r} is used twice; give each its own"))
+            seen.add(row.name)
+    known = [destination.name for destination in config.destinations]
+    for index, rule in enumerate(config.rules):
+        for name in rule.destinations:
+            if name not in known:
+                hint = f"known are: {', '.join(known)}" if known else "there is no [[destinations]] table"
+                mistakes.append((("rules", index, "destinations"), f"no destination is named {name!r}; {hint}"))
+    for index, destination in enumerate(config.destinations):
+        if destination.tls and config.tls is None:
+            mistakes.append((("destinations", index, "tls"), "needs a [tls] table with certificate, key and ca"))
+    if config.engine.kind == "dask" and not config.engine.scheduler:
+        mistakes.append((("engine", "kind"), 'kind = "dask" needs engine.scheduler = "tls://host:port"'))
+    return mistakes
+
+
+_TABLE = re.compile(r"^\s*\[(\[)?\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+(?:\s*\.\s*[A-Za-z0-9_\-]+)*|\"[^\"]*\")\s*=")
+
+
+def key_lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """Return the line of each table and key; tomllib keeps no positions, and a mistake must name its line."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    counts: dict[str, int] = {}
+    table: tuple[str | int, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TABLE.match(line):
+            parts: tuple[str | int, ...] = tuple(part.strip() for part in found[2].split("."))
+            if found[1]:
+                counts[found[2]] = counts.get(found[2], -1) + 1
+                parts = (*parts, counts[found[2]])
+            elif parts[0] in counts:
+                parts = (parts[0], counts[str(parts[0])], *parts[1:])
+            table = parts
+            lines.setdefault(table, number)
+        elif found := _KEY.match(line):
+            lines.setdefault((*table, *(part.strip().strip('"') for part in found[1].split("."))), number)
+    return lines
+
+
+def _line(lines: Mapping[tuple[str | int, ...], int], location: tuple[str | int, ...]) -> int:
+    while location:
+        if location in lines:
+            return lines[location]
+        location = location[:-1]
+    return 1
+
+
+def _mistake(path: Path, lines: Mapping[tuple[str | int, ...], int], item: Any) -> str:
+    location = tuple(item["loc"])
+    key = ".".join(str(part) for part in location)
+    if item["type"] == "extra_forbidden":
+        message = f"unknown key; {_known_keys(location)}"
+    elif item["type"] == "missing":
+        message = "is missing and has no default; add it"
+    else:
+        message = f"{item['msg']} (found {item['input']!r})"
+    return f"{path}:{_line(lines, location)}: {key}: {message}"
+
+
+def _known_keys(location: tuple[str | int, ...]) -> str:
+    model: Any = Config
+    for part in location[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            model = _section_of(model.model_fields[part].annotation)
+        if model is None:
+            return "remove it"
+    return f"known here are: {', '.join(model.model_fields)}"
+
+
+def _section_of(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        if (found := _section_of(part)) is not None:
+            return found
+    return None

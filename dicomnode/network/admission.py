@@ -1,0 +1,192 @@
+"""Who may associate, and how many at a time, so that silent or strange peers can't keep a scanner out."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dicomnode.config import NodeSettings, PeerSettings
+from dicomnode.network.upper_layer import DrivenAssociation, end_reading
+
+HALF_OPEN_PER_HOST = 16
+HALF_OPEN = 128
+SILENT_S = 1.0  # an Association that says nothing for so long may be ended to make room
+ROOM_S = 1.5  # how long a newcomer waits for room
+
+
+class Rejection(Enum):
+    """Why an Association is rejected: result, source, diagnostic (PS3.8 Table 9-21)."""
+
+    CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
+    CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
+    TEMPORARY_CONGESTION = (2, 3, 1)
+    LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+
+
+def printable(text: str) -> str:
+    """Return what a peer wrote with control characters escaped, fit for a log."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+@dataclass(frozen=True)
+class Guest:
+    """The peer of an Association as it introduced itself."""
+
+    calling_ae_title: str
+    called_ae_title: str
+    host: str
+
+
+def rejection(guest: Guest, node: NodeSettings, peers: Sequence[PeerSettings]) -> Rejection | None:
+    """Return why this guest may not associate; None if it may. AE titles are compared case-sensitively."""
+    if guest.called_ae_title != node.ae_title:
+        return Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
+    if node.require_known_peers and not any(_is_peer(guest, peer) for peer in peers):
+        return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+    return None
+
+
+def _is_peer(guest: Guest, peer: PeerSettings) -> bool:
+    if guest.calling_ae_title != peer.ae_title:
+        return False
+    return peer.host is None or plain_address(guest.host) in _addresses(peer.host)
+
+
+def plain_address(host: str) -> str:
+    """Return an address in its one canonical form; IPv4 seen through an IPv6 socket as IPv4."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _addresses(host: str) -> set[str]:
+    """Return the addresses of a configured host; none if its name can't be resolved."""
+    try:
+        return {plain_address(host)}
+    except ValueError:
+        pass
+    try:
+        return {plain_address(str(entry[4][0])) for entry in socket.getaddrinfo(host, None)}
+    except OSError:
+        return set()
+
+
+class HalfOpenConnections:
+    """Connections that haven't asked for an Association yet.
+
+    A scanner asks in the moment it has connected; so when there are too many, the one that has been silent longest
+    goes, and the newcomer stays.
+    """
+
+    def __init__(self, per_host: int = HALF_OPEN_PER_HOST, total: int = HALF_OPEN) -> None:
+        self._per_host, self._total = per_host, total
+        self._lock = threading.Lock()
+        self._hosts: dict[socket.socket, str] = {}  # oldest first
+
+    def enter(self, sock: socket.socket, host: str) -> None:
+        """Count a new connection; too many: the oldest of its host, or of the host with the most, is ended."""
+        with self._lock:
+            count = Counter(self._hosts.values())
+            if count[host] >= self._per_host:
+                self._drop_oldest(host)
+            elif len(self._hosts) >= self._total:
+                self._drop_oldest(count.most_common(1)[0][0])
+            self._hosts[sock] = host
+
+    def leave(self, sock: socket.socket) -> None:
+        """Stop counting a connection: it associates, or has ended."""
+        with self._lock:
+            self._hosts.pop(sock, None)
+
+    def drop_all(self) -> None:
+        """End every half-open connection."""
+        with self._lock:
+            for host in set(self._hosts.values()):
+                while host in self._hosts.values():
+                    self._drop_oldest(host)
+
+    def _drop_oldest(self, host: str) -> None:
+        oldest = next(sock for sock, its_host in self._hosts.items() if its_host == host)
+        del self._hosts[oldest]
+        end_reading(oldest)
+
+
+class Slots:
+    """The Associations that are open, at most `limit`.
+
+    When all slots are taken, the Association that has been silent longest makes room, first among those of the peer
+    that holds the most; one that is sending is never cut. If none is silent, the newcomer is rejected after a wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._changed = threading.Condition()
+        self._open: dict[DrivenAssociation, Guest] = {}
+        self._busy: set[DrivenAssociation] = set()
+
+    def __len__(self) -> int:
+        with self._changed:
+            return len(self._open)
+
+    def enter(self, assoc: DrivenAssociation, guest: Guest) -> bool:
+        """Take a slot; False if there is none."""
+        deadline = time.monotonic() + ROOM_S
+        with self._changed:
+            while len(self._open) >= self._limit:
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0:
+                    return False
+                self._make_room()
+                self._changed.wait(min(remaining_s, 0.1))
+            self._open[assoc] = guest
+            return True
+
+    def leave(self, assoc: DrivenAssociation) -> None:
+        """Give the slot back."""
+        with self._changed:
+            self._open.pop(assoc, None)
+            self._busy.discard(assoc)
+            self._changed.notify_all()
+
+    def set_busy(self, assoc: DrivenAssociation, busy: bool) -> None:
+        """Note whether we are at work on a request of this Association: then the silence is ours, not the peer's."""
+        with self._changed:
+            (self._busy.add if busy else self._busy.discard)(assoc)
+
+    def drain(self, patience_s: float) -> None:
+        """Wait until every Association has ended; silent ones are ended at once, all others after `patience_s`."""
+        deadline = time.monotonic() + patience_s
+        with self._changed:
+            while self._open and (remaining_s := deadline - time.monotonic()) > 0:
+                for assoc in self._silent():
+                    assoc.interrupt("the node stops")
+                self._changed.wait(min(remaining_s, 0.1))
+            for assoc in self._open:
+                assoc.interrupt("the node stops")
+            self._changed.wait_for(lambda: not self._open, timeout=1.0)
+
+    def _silent(self) -> list[DrivenAssociation]:
+        return [
+            assoc
+            for assoc in self._open
+            if assoc not in self._busy and not assoc.interrupted and assoc.silent_s >= SILENT_S
+        ]
+
+    def _make_room(self) -> None:
+        if any(assoc.interrupted for assoc in self._open):
+            return  # one is on its way out
+        held = Counter((guest.calling_ae_title, guest.host) for guest in self._open.values())
+
+        def claim(assoc: DrivenAssociation) -> tuple[int, float]:
+            guest = self._open[assoc]
+            return held[guest.calling_ae_title, guest.host], assoc.silent_s
+
+        silent = self._silent()
+        if silent:
+            max(silent, key=claim).interrupt("silent, and others need its place")

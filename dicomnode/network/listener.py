@@ -1,0 +1,216 @@
+"""Storage and Verification SCP: hands every instance that arrives to the callable it was given, and answers the peer.
+
+The answer to a C-STORE is sent when that callable has returned, so success means that the instance is safe.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from pydicom.dataset import Dataset
+from pynetdicom import AE, evt
+from pynetdicom.dimse_primitives import C_STORE
+
+from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
+from dicomnode.errors import ConfigurationError, StoreStatus
+from dicomnode.network.admission import Guest, Rejection, Slots, printable, rejection
+from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, accepted_contexts
+from dicomnode.network.server import AssociationServer
+from dicomnode.network.storage import Receive, answer_store
+from dicomnode.network.tls import server_context
+from dicomnode.network.upper_layer import REQUESTED, DrivenAssociation
+
+log = structlog.get_logger(__name__)
+
+REQUEST_S = 5.0  # from the TCP connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9.1.5)
+IDLE_S = 60.0  # silence between two requests, after which the Association is ended
+
+AssociationClosed = Callable[[str], None]
+
+
+class Listener:
+    """Listens on the node's port from `start` to `stop`.
+
+    `receive` is called on the Association's own thread, several at a time. When it returns, the peer is told success;
+    InstanceRejected becomes its DIMSE status and comment; OSError and TransientFault become "out of resources", so
+    that the peer tries again; anything else "cannot understand", and an error in the log. `association_closed` is
+    called with the name of an Association when it has ended, in whichever way.
+    """
+
+    def __init__(
+        self,
+        node: NodeSettings,
+        peers: Sequence[PeerSettings],
+        tls: TlsSettings | None,
+        receive: Receive,
+        association_closed: AssociationClosed,
+    ) -> None:
+        self._node, self._peers, self._tls = node, tuple(peers), tls
+        self._receive, self._association_closed = receive, association_closed
+        self._slots = Slots(node.max_associations)
+        self._numbers = itertools.count(1)
+        self._server: AssociationServer | None = None
+        self._accepting = False
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on."""
+        return int(self._server.server_address[1]) if self._server is not None else self._node.port
+
+    @property
+    def open_associations(self) -> int:
+        """How many Associations are open."""
+        return len(self._slots)
+
+    def start(self) -> None:
+        """Listen. Raises ConfigurationError if the address can't be listened on or a TLS file is unusable."""
+        context = server_context(self._tls) if self._tls is not None else None
+        try:
+            self._server = self._bound(context)
+        except OSError as error:
+            raise ConfigurationError(_why_not_bound(self._node, error)) from error
+        self._accepting = True
+        self._server.start()
+        log.info("listening", host=self._node.host, port=self.port, ae_title=self._node.ae_title, tls=bool(context))
+
+    def stop_accepting(self) -> None:
+        """Take no new connections; open Associations go on."""
+        if self._server is not None and self._accepting:
+            self._accepting = False
+            self._server.shutdown()
+
+    def stop(self, drain_s: float) -> None:
+        """Stop accepting, let open Associations finish for at most `drain_s` seconds, and end those that remain."""
+        self.stop_accepting()
+        self._slots.drain(drain_s)
+
+    def _bound(self, context: ssl.SSLContext | None) -> AssociationServer:
+        ae = AE(self._node.ae_title)
+        ae.maximum_pdu_size = self._node.max_pdu
+        ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        ae.maximum_associations = 1_000_000  # counted by our slots
+        ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = REQUEST_S, IDLE_S, IDLE_S
+        return AssociationServer(ae, (self._node.host, self._node.port), accepted_contexts(), context, self._serve)
+
+    def _serve(self, assoc: DrivenAssociation, host: str, associates: Callable[[], None]) -> None:
+        """Serve one connection; the outer wall of its thread."""
+        name = f"association-{next(self._numbers)}"
+        try:
+            self._associate(assoc, host, name, associates)
+        except Exception as error:  # noqa: BLE001  outer wall: a peer's bytes must not end more than its Association
+            log.warning("Association failed", association=name, host=host, error=type(error).__name__)
+        finally:
+            assoc.end()
+
+    def _associate(self, assoc: DrivenAssociation, host: str, name: str, associates: Callable[[], None]) -> None:
+        request = assoc.dul.receive_pdu(wait=True, timeout=REQUEST_S)
+        associates()
+        if assoc.dul.state_machine.current_state != REQUESTED:
+            return  # a port probe; a silent or malformed peer
+        assoc.requestor.primitive = request
+        guest = Guest(request.calling_ae_title.strip(), request.called_ae_title.strip(), host)
+        refused = rejection(guest, self._node, self._peers) or self._place(assoc, guest)
+        if refused is not None:
+            _reject(assoc, guest, refused)
+            return
+        try:
+            self._converse(assoc, guest, name)
+        finally:
+            self._slots.leave(assoc)
+            self._association_closed(name)
+
+    def _place(self, assoc: DrivenAssociation, guest: Guest) -> Rejection | None:
+        if not self._accepting:
+            return Rejection.TEMPORARY_CONGESTION
+        return None if self._slots.enter(assoc, guest) else Rejection.LOCAL_LIMIT_EXCEEDED
+
+    def _converse(self, assoc: DrivenAssociation, guest: Guest, name: str) -> None:
+        """Negotiate, then answer requests until the peer releases or aborts, is silent too long, or must make room."""
+
+        def store(event: Any) -> Dataset:
+            return answer_store(event.request, event.context, guest, name, self._receive)
+
+        assoc.bind(evt.EVT_C_STORE, store)
+        assoc.acse.negotiate_association()
+        log.info(
+            "Association opened",
+            association=name,
+            calling_ae=printable(guest.calling_ae_title),
+            host=guest.host,
+            contexts=len(assoc.accepted_contexts),
+        )
+        while assoc.is_established:
+            context_id, message = assoc.dimse.get_msg(block=True)
+            if message is None:
+                break
+            self._answer(assoc, context_id, message)
+        log.info("Association closed", association=name, ending=_ending(assoc))
+
+    def _answer(self, assoc: DrivenAssociation, context_id: int, message: Any) -> None:
+        self._slots.set_busy(assoc, True)
+        try:
+            if isinstance(message, C_STORE) and not message.is_valid_request and message.MessageID is not None:
+                _refuse_incomplete(assoc, context_id, message)
+            else:
+                assoc._serve_request(message, context_id)
+        finally:
+            self._slots.set_busy(assoc, False)
+
+
+def _ending(assoc: DrivenAssociation) -> str:
+    """Return how the Association ended, in words; answers the peer's release if that is how."""
+    if assoc.acse.is_release_requested():
+        assoc.acse.send_release(is_response=True)
+        return "released"
+    if assoc.interrupted is not None:
+        return assoc.interrupted
+    if assoc.acse.is_aborted("a-abort"):
+        return "aborted by the peer"
+    return "idle" if assoc.dul.is_open else "broken"
+
+
+def _reject(assoc: DrivenAssociation, guest: Guest, reason: Rejection) -> None:
+    log.warning(
+        "Association rejected",
+        reason=reason.name.lower().replace("_", " "),
+        calling_ae=printable(guest.calling_ae_title),
+        called_ae=printable(guest.called_ae_title),
+        host=guest.host,
+    )
+    assoc.acse.send_reject(*reason.value)
+
+
+def _refuse_incomplete(assoc: DrivenAssociation, context_id: int, request: C_STORE) -> None:
+    """Answer a C-STORE that lacks its dataset or a mandatory element; pynetdicom would leave the peer waiting."""
+    response = C_STORE()
+    response.MessageIDBeingRespondedTo = request.MessageID
+    response.AffectedSOPClassUID = request.AffectedSOPClassUID
+    response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
+    response.Status = int(StoreStatus.CANNOT_UNDERSTAND)
+    response.ErrorComment = "C-STORE request without dataset or UID"
+    log.warning("C-STORE refused", reason=response.ErrorComment)
+    assoc.dimse.send_msg(response, context_id)
+
+
+def _why_not_bound(node: NodeSettings, error: OSError) -> str:
+    """Return a sentence for the administrator: what is wrong, in which key, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"[node] port: port {node.port} on {node.host} is in use by another program;"
+            " stop that program or choose another port"
+        )
+    if error.errno == errno.EACCES:
+        return (
+            f"[node] port: this user may not listen on port {node.port};"
+            " choose a port above 1023 or give the service CAP_NET_BIND_SERVICE"
+        )
+    return (
+        f"[node] host: can't listen on {node.host!r} ({error.strerror or error});"
+        f" give an address of this machine (used with node.port {node.port})"
+    )

@@ -1,0 +1,66 @@
+"""TLS as the BCP 195 profile asks for it (PS3.15 B.9-B.12, RFC 9325): TLS 1.2 or later, forward secrecy, AEAD."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from dicomnode.config import TlsSettings
+from dicomnode.errors import ConfigurationError
+
+CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+def server_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Return the context of the listener; peers show a certificate of our CA unless the configuration says otherwise.
+
+    Raises ConfigurationError if a file is missing or unusable.
+    """
+    context = _context(ssl.PROTOCOL_TLS_SERVER, tls)
+    context.verify_mode = ssl.CERT_REQUIRED if tls.require_peer_certificate else ssl.CERT_NONE
+    return context
+
+
+def client_context(tls: TlsSettings) -> ssl.SSLContext:
+    """Return the context of the sender: the destination shows a certificate of our CA, and we show ours.
+
+    The name in the certificate isn't compared: imaging devices are addressed by number, and their certificates name
+    the device; what counts is that the hospital's own CA signed it.
+    Raises ConfigurationError if a file is missing or unusable.
+    """
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, tls)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _context(protocol: int, tls: TlsSettings) -> ssl.SSLContext:
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS_OF_TLS_1_2)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    for key in ("certificate", "key", "ca"):
+        _require_readable(key, getattr(tls, key))
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password="")  # asks nobody at a terminal
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(
+            f"[tls] certificate and key: {tls.certificate} and {tls.key} are no matching pair of PEM files ({error});"
+            " give the certificate and the private key that belongs to it, without a passphrase"
+        ) from error
+    try:
+        context.load_verify_locations(tls.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigurationError(
+            f"[tls] ca: {tls.ca} holds no PEM certificate ({error}); give the certificate of the CA"
+        ) from error
+    return context
+
+
+def _require_readable(key: str, path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"[tls] {key}: {path} can't be read ({error.strerror}); give a readable PEM file"
+        ) from error

@@ -1,0 +1,234 @@
+"""The only place that wires: builds the edges, puts the stages on the scheduler, starts and stops them in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from dicomnode.config import Config, DestinationSettings
+from dicomnode.engine.local import LocalEngine
+from dicomnode.network import sender
+from dicomnode.network.listener import Listener
+from dicomnode.objects.keywords import rule_keywords
+from dicomnode.stages.assemble import Assembler, refresh_headers
+from dicomnode.stages.deliver import Deliverer
+from dicomnode.stages.process import LEASE_MARGIN_S, Processor, remove_unrecorded
+from dicomnode.stages.purge import Purger
+from dicomnode.stages.receive import OpenAssociations, Receiver, register_orphans
+from dicomnode.store.folder import DataFolder, take_lock
+from dicomnode.store.journal import Journal
+from dicomnode.store.outbox import Outbox
+from dicomnode.store.schema import open_database
+from dicomnode.store.spool import Spool
+from dicomnode.study import SendReport
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+PURGE_TICK_S = 600.0
+DRAIN_ASSOCIATIONS_S = 20.0
+DRAIN_ATTEMPT_S = 30.0
+
+
+def now_utc() -> datetime:
+    """Return the time; every stage is given it."""
+    return datetime.now(UTC)
+
+
+class Tick:
+    """Runs one stage on a timer and on demand, never twice at once; a call while it runs makes it run once more."""
+
+    def __init__(self, name: str, work: Callable[[], object]) -> None:
+        self.name = name
+        self._work = work
+        self._asked = threading.Event()
+        self._turn = threading.Lock()
+
+    def __call__(self) -> None:
+        """Run the stage until nobody asks any more."""
+        self._asked.set()
+        while self._asked.is_set() and self._turn.acquire(blocking=False):
+            try:
+                self._asked.clear()
+                self._work()
+            except Exception:
+                # a tick must come again whatever happened in it: the next one finds the journal as it was
+                log.exception("tick failed", stage=self.name)
+            finally:
+                self._turn.release()
+
+
+class Node:
+    """One running node. `start`, then `wait`, then `stop`."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.folder = DataFolder(config.node.data_dir)
+        self._stopping = threading.Event()
+        self._lock: TextIO | None = None
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(6 + 2 * len(config.destinations))},
+            job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
+        )
+        self._processing = threading.Event()
+
+    def start(self) -> None:
+        """Take the folder, mend what a crash left, start all parts; the listener last.
+
+        Raises ConfigurationError if folder, port or certificate can't be used.
+        """
+        self.folder.create()
+        self._lock = take_lock(self.folder.lock)
+        self.journal = Journal(open_database(self.folder.journal))
+        self.outbox = Outbox(self.journal, Spool(self.folder.derived))
+        self.engine = LocalEngine(self.config.engine.device, self.config.engine.timeout_s)
+        started_at = now_utc()
+        associations = OpenAssociations()
+        receiver = self._receiver(associations)
+        self._recover(receiver, started_at)
+        listener = Listener(
+            self.config.node,
+            self.config.peers,
+            self.config.tls,
+            lambda received: receiver.receive(received, now_utc()),
+            associations.closed,
+        )
+        listener.start()
+        self._listener = listener
+        self.engine.start()
+        self._start_stages(associations, started_at)
+        self._tell_status(started_at)
+        log.info("ready", title=self.config.node.ae_title, host=self.config.node.host, port=listener.port)
+
+    def wait(self) -> None:
+        """Block until SIGTERM or SIGINT, or `ask_to_stop`."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stopping.set())
+        while not self._stopping.wait(1.0):
+            pass
+
+    def ask_to_stop(self) -> None:
+        """Make `wait` return."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Refuse new Associations, let running ones and a running attempt end, then end the rest."""
+        self._stopping.set()
+        log.info("stopping")
+        self._listener.stop(DRAIN_ASSOCIATIONS_S)
+        deadline = time.monotonic() + DRAIN_ATTEMPT_S
+        while self._processing.is_set() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.engine.stop()
+        self._scheduler.shutdown(wait=True)
+        self.journal.close()
+        if self._lock is not None:
+            self._lock.close()
+        log.info("stopped")
+
+    # --- wiring
+
+    def _receiver(self, associations: OpenAssociations) -> Receiver:
+        return Receiver(
+            self.journal,
+            Spool(self.folder.spool),
+            associations,
+            rule_keywords(self.config.rules),
+            self.config.node.min_free_gb,
+            arrived=lambda: self._wake("assemble"),
+        )
+
+    def _recover(self, receiver: Receiver, now: datetime) -> None:
+        orphans = register_orphans(receiver, now)
+        unrecorded = remove_unrecorded(self.outbox)
+        refresh_headers(self.journal, receiver.spool, receiver.keywords)
+        self._processor = self._make_processor(receiver.spool)
+        self._processor.return_lost_claims(None)
+        log.info("recovered", instances=orphans, count=unrecorded)
+
+    def _make_processor(self, spool: Spool) -> Processor:
+        return Processor(
+            self.journal,
+            spool,
+            self.outbox,
+            self.engine,
+            node_version(),
+            self.config.engine.attempts,
+            self.config.engine.timeout_s + LEASE_MARGIN_S,
+            self._stopping.is_set,
+            now_utc,
+            derived=self._wake_deliveries,
+        )
+
+    def _start_stages(self, associations: OpenAssociations, started_at: datetime) -> None:
+        node, keep = self.config.node, self.config.retention
+        assembler = Assembler(self.journal, self.config.rules, node.quiet_s, associations.is_sending, started_at)
+        purger = Purger(self.journal, self._processor.spool, self.outbox, keep.received_days, keep.derived_days)
+        self._add("assemble", lambda: self._assemble(assembler), TICK_S)
+        self._add("process", self._process, TICK_S)
+        for destination in self.config.destinations:
+            deliverer = Deliverer(self.outbox, destination, self._send, now_utc, self._stopping.is_set)
+            self._add(f"deliver {destination.name}", _until_idle(deliverer.run_once), TICK_S)
+        self._add("purge", lambda: purger.run_once(now_utc()), PURGE_TICK_S)
+        self._scheduler.start()
+
+    def _assemble(self, assembler: Assembler) -> None:
+        if assembler.run_once(now_utc()):
+            self._wake("process")
+
+    def _process(self) -> None:
+        self._processing.set()
+        try:
+            while self._processor.run_once(now_utc()):
+                pass
+        finally:
+            self._processing.clear()
+
+    def _send(self, destination: DestinationSettings, paths: Sequence[Path]) -> Iterator[SendReport]:
+        return sender.send(destination, paths, self.config.node.ae_title, self.config.tls)
+
+    def _add(self, name: str, work: Callable[[], object], every_s: float) -> None:
+        first = now_utc() + timedelta(milliseconds=50)
+        self._scheduler.add_job(Tick(name, work), "interval", seconds=every_s, id=name, next_run_time=first)
+
+    def _wake(self, name: str) -> None:
+        if self._scheduler.running and not self._stopping.is_set():
+            self._scheduler.modify_job(name, next_run_time=now_utc())
+
+    def _wake_deliveries(self) -> None:
+        for destination in self.config.destinations:
+            self._wake(f"deliver {destination.name}")
+
+    def _tell_status(self, started_at: datetime) -> None:
+        assert self._lock is not None  # noqa: S101 - taken at start
+        facts = {"pid": os.getpid(), "started_at": started_at.isoformat(), "version": node_version()}
+        self._lock.seek(0)
+        self._lock.truncate()
+        self._lock.write(json.dumps(facts))
+        self._lock.flush()
+
+
+def _until_idle(run_once: Callable[[datetime], int]) -> Callable[[], None]:
+    def work() -> None:
+        while run_once(now_utc()):
+            pass
+
+    return work
+
+
+def node_version() -> str:
+    """Return the version of the installed package."""
+    return package_version("dicomnode")

@@ -1,0 +1,254 @@
+"""What every derived instance shares: identity copied byte for byte, new UIDs, and how it came to be.
+
+A derived dataset is composed of `COMMON_PARTS`, one function per group of attributes; a new kind of derived instance
+adds its own parts in a file of its own. UIDs are a function of what went in, so the same study processed again gives
+the same instances and any change gives others (a PACS keeps the first of two instances that share a UID).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.elements import code, copied, dataset, encoded, put, raw_bytes, text
+from dicomnode.objects.header import PARSE_ERRORS
+from dicomnode.objects.modules import body_part, merge
+from pipelines.contract import Finding, OptionValue, Provenance
+
+MANUFACTURER = "dicomnode"
+_UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
+INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
+
+_PATIENT_AND_STUDY = (
+    "SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
+    "PatientBirthDate", "PatientSex", "PatientBirthTime", "OtherPatientNames", "OtherPatientIDsSequence", "EthnicGroup",
+    "PatientComments", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "QualityControlSubject", "PatientAge", "PatientSize", "PatientWeight", "AdmittingDiagnosesDescription",
+    "Occupation", "AdditionalPatientHistory", "StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName",
+    "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence", "StudyDescription", "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence", "ReferencedStudySequence",
+)  # fmt: skip
+_TYPE_2 = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
+)  # fmt: skip
+_CAMERA = (
+    "Manufacturer", "InstitutionName", "StationName", "InstitutionalDepartmentName", "ManufacturerModelName",
+    "DeviceSerialNumber", "SoftwareVersions",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DerivationContext:
+    """Which run makes the derived instances; `now` is the processing time that they are to bear."""
+
+    pipeline: str
+    pipeline_version: str
+    node_version: str
+    options: Mapping[str, OptionValue]
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The instances that something is derived from; the first gives patient, study and camera."""
+
+    headers: tuple[Dataset, ...]
+
+    @property
+    def first(self) -> Dataset:
+        """The header that patient, study and camera are taken from."""
+        return self.headers[0]
+
+    @property
+    def virtual(self) -> bool:
+        """Whether any source says of itself that no real patient stands behind it."""
+        return any(text(header, "SyntheticData").upper() == "YES" for header in self.headers)
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """One derived instance in words: what it is, where it is filed, how it was made."""
+
+    kind: str
+    sop_class_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    series_number: int
+    label: str  # appended to the source's Series Description, ASCII
+    description: str
+    codes: tuple[tuple[str, str, str], ...] = ()  # value, scheme, meaning of Derivation Code Sequence
+    burned_in: bool = False
+    provenance: Provenance = field(default_factory=lambda: Provenance("", ""))
+    findings: tuple[Finding, ...] = ()
+
+
+def read_sources(paths: Sequence[Path]) -> Sources:
+    """Return the headers of the source instances, without pixels. Raises StudyUnsuitable if one can't be read."""
+    try:
+        return Sources(tuple(dcmread(path, stop_before_pixels=True) for path in paths))
+    except PARSE_ERRORS as error:
+        raise StudyUnsuitable(f"a source instance can't be read as DICOM ({type(error).__name__})") from None
+
+
+def derivation_key(source_uids: Iterable[str], context: DerivationContext, kind: str) -> str:
+    """Return the text that tells one derived instance from all others: sources, pipeline, versions, options, kind."""
+    parts = {
+        "sources": sorted(source_uids),
+        "pipeline": [context.pipeline, context.pipeline_version],
+        "options": dict(context.options),
+        "kind": kind,
+    }
+    return json.dumps(parts, sort_keys=True, separators=(",", ":"))
+
+
+def run_key(source_uids: Iterable[str], context: DerivationContext) -> str:
+    """Return the name of one run of a pipeline on these sources: what was made under it need not be made again."""
+    return hashlib.sha256(derivation_key(source_uids, context, "run").encode()).hexdigest()
+
+
+def derived_uid(key: str, level: str) -> str:
+    """Return the UID of this key at a level ("series", "instance", ...), from a name-based UUID (PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid5(_UID_SPACE, f'{level}:{key}').int}"
+
+
+def derived_dataset(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """Return the dataset of a derived instance but for what belongs to its kind alone (pixels, geometry)."""
+    ds = Dataset()
+    for part in COMMON_PARTS:
+        merge(ds, part(sources, derivative, context))
+    return ds
+
+
+def _key(sources: Sources, derivative: Derivative, context: DerivationContext) -> str:
+    uids = (text(header, "SOPInstanceUID") for header in sources.headers)
+    return derivation_key(uids, context, derivative.kind)
+
+
+def patient_and_study(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """Patient and study as the source has them, byte for byte; what the standard wants at least empty is empty."""
+    ds = copied(sources.first, *_PATIENT_AND_STUDY)
+    for keyword in _TYPE_2:
+        if keyword not in ds:
+            put(ds, **{keyword: None})
+    if sources.virtual:
+        put(ds, SyntheticData="YES")
+    return ds
+
+
+def series(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """A series of its own in the source's study."""
+    ds = dataset(
+        Modality=derivative.modality,
+        SeriesInstanceUID=derived_uid(_key(sources, derivative, context), "series"),
+        SeriesNumber=derivative.series_number,
+        SeriesDate=context.now.strftime("%Y%m%d"),
+        SeriesTime=context.now.strftime("%H%M%S"),
+    )
+    merge(ds, copied(sources.first, "ProtocolName"))
+    merge(ds, body_part(sources.first))
+    merge(ds, encoded("SeriesDescription", _series_description(sources.first, derivative.label)))
+    return ds
+
+
+def _series_description(source: Dataset, label: str) -> bytes:
+    """Return the source's description followed by our label, in at most 64 bytes and without encoding it anew."""
+    before = raw_bytes(source, "SeriesDescription")
+    if len(before) + 1 + len(label) > 64:
+        before = before[: 63 - len(label)] if before.isascii() and b"\x1b" not in before else b""
+    return before + b" " * bool(before) + label.encode("ascii")
+
+
+def instance(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """The instance itself: UIDs, image type, times, what it may be used for."""
+    date, time = context.now.strftime("%Y%m%d"), context.now.strftime("%H%M%S")
+    ds = dataset(
+        SOPClassUID=derivative.sop_class_uid,
+        SOPInstanceUID=derived_uid(_key(sources, derivative, context), "instance"),
+        InstanceNumber=1,
+        InstanceCreationDate=date,
+        InstanceCreationTime=time,
+        InstanceCreatorUID=INSTANCE_CREATOR_UID,
+        ContentDate=date,
+        ContentTime=time,
+        ImageType=list(derivative.image_type),
+        ContentQualification="RESEARCH",
+        LossyImageCompression="00",
+        BurnedInAnnotation="YES" if derivative.burned_in else "NO",
+    )
+    merge(ds, copied(sources.first, "AcquisitionDate", "AcquisitionTime"))
+    return ds
+
+
+def equipment(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """Us as the maker, and who contributed: the camera that acquired, we who processed (PS3.16 CID 7005)."""
+    versions = [context.node_version, f"{context.pipeline} {context.pipeline_version}"]
+    ours = dataset(Manufacturer=MANUFACTURER, ManufacturerModelName=MANUFACTURER, SoftwareVersions=versions)
+    us = dataset(
+        PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
+        ContributionDateTime=context.now.strftime("%Y%m%d%H%M%S"),
+        ContributionDescription=f"{context.pipeline} of nuclear medicine images",
+    )
+    merge(us, ours)
+    contributors = [us]
+    if text(sources.first, "Manufacturer"):
+        camera = dataset(PurposeOfReferenceCodeSequence=[code("109101", "DCM", "Acquisition Equipment")])
+        merge(camera, copied(sources.first, *_CAMERA))
+        camera.set_original_encoding(False, True, "iso8859")
+        contributors.insert(0, camera)
+    merge(ours, copied(sources.first, "InstitutionName"))
+    put(ours, ContributingEquipmentSequence=contributors)
+    return ours
+
+
+def history(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """From what, how and with which settings the instance was derived."""
+    references = [
+        dataset(
+            ReferencedSOPClassUID=text(header, "SOPClassUID"),
+            ReferencedSOPInstanceUID=text(header, "SOPInstanceUID"),
+            PurposeOfReferenceCodeSequence=[code("121322", "DCM", "Source image for image processing operation")],
+        )
+        for header in sources.headers
+    ]
+    made_by = f"{context.pipeline} {context.pipeline_version}, dicomnode {context.node_version}"
+    ds = dataset(
+        DerivationDescription=_plain(f"{derivative.description} ({made_by})", 1024),
+        SourceImageSequence=references,
+        ImageComments=_plain("\n".join(provenance_lines(derivative)), 10240),
+    )
+    if derivative.codes:
+        put(ds, DerivationCodeSequence=[code(*one) for one in derivative.codes])
+    return ds
+
+
+def provenance_lines(derivative: Derivative) -> list[str]:
+    """Return settings, assumptions and findings of a run, one per line."""
+    made = derivative.provenance
+    lines = [f"{name}: {value}" for name, value in made.settings]
+    lines += [f"assumed: {sentence}" for sentence in made.assumptions]
+    lines += [f"{finding.verdict.value}: {finding.text}" for finding in derivative.findings]
+    return lines
+
+
+def _plain(words: str, longest: int) -> str:
+    """Return text that is the same in every character set, for datasets whose set is the source's."""
+    plain = (
+        words.replace("\N{MICRO SIGN}", "u")
+        .replace("\N{GREEK SMALL LETTER MU}", "mu")
+        .replace("\N{DEGREE SIGN}", " deg")
+    )
+    return plain.encode("ascii", "replace").decode("ascii")[:longest]
+
+
+Part = Callable[[Sources, Derivative, DerivationContext], Dataset]
+COMMON_PARTS: tuple[Part, ...] = (patient_and_study, series, equipment, instance, history)

@@ -1,0 +1,298 @@
+"""Derived NM images: reconstructed volumes, attenuation maps and denoised projections (PS3.3 A.5, C.8.4).
+
+Pixels are unsigned 16 bit with at most 32767, as gamma cameras' stations write them; what a stored value is worth
+stands in a Real World Value Mapping, because NM images have no Modality LUT and viewers trip over small slopes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.derivation import DerivationContext, Derivative, Sources, derived_dataset, derived_uid
+from dicomnode.objects.elements import (
+    code,
+    copied,
+    copied_item,
+    dataset,
+    file_bytes,
+    first_item,
+    items,
+    put,
+    text,
+    texts,
+    without_empty_sequences,
+)
+from dicomnode.objects.frames import NM_IMAGE_STORAGE, RR_INTERVAL, SLICE
+from dicomnode.objects.modules import (
+    energy_windows,
+    frame_vectors,
+    merge,
+    nm_pixels,
+    patient_orientation,
+    patient_state,
+    radiopharmaceuticals,
+)
+from dicomnode.objects.reader import read_dataset_file, read_orbit_of
+from dicomnode.study import DerivedInstance
+from pipelines.contract import Acquisition, Derived, DerivedKind, PipelineResult
+from pipelines.geometry import AcquisitionGeometry
+from pipelines.images import Projections, Unit, Volume
+
+HIGHEST_STORED = 32767
+_MU_STEP_PER_CM = 1e-4  # water, 0.15 /cm, is stored as 1500
+_UNIT_WORDS = {
+    Unit.COUNTS: "counts",
+    Unit.PROPORTIONAL_COUNTS: "proportional counts",
+    Unit.PER_CM: "linear attenuation coefficient at 140.5 keV",
+    Unit.HOUNSFIELD: "Hounsfield units",
+}
+_UNIT_LABELS = {Unit.PER_CM: "/cm"}
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one kind of derived NM image is filed."""
+
+    image_type: tuple[str, ...]
+    series_number: int
+    label: str
+    image_id: str
+    codes: tuple[tuple[str, str, str], ...]
+
+
+_ITERATIVE = ("113963", "DCM", "Iterative Reconstruction")
+_KINDS = {
+    DerivedKind.RECONSTRUCTION: _Kind(
+        ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"), 911, "nAC recon", "nAC recon", (_ITERATIVE,)
+    ),
+    DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(
+        ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"), 912, "AC recon", "AC recon", (_ITERATIVE,)
+    ),
+    DerivedKind.MU_MAP: _Kind(
+        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map", ()
+    ),
+    DerivedKind.DENOISED_PROJECTIONS: _Kind(
+        ("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised", ()
+    ),
+}
+
+
+def write_derived(
+    sources: Sources,
+    source_path: Path,
+    acquisition: Acquisition,
+    derived: Derived,
+    result: PipelineResult,
+    context: DerivationContext,
+) -> DerivedInstance:
+    """Return one derived image of a pipeline's result as an NM instance.
+
+    `source_path` is the file that `sources.first` is the header of. Raises StudyUnsuitable if the data can't be
+    expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
+    """
+    kind = _KINDS[derived.kind]
+    derivative = Derivative(
+        kind=derived.kind.value,
+        sop_class_uid=NM_IMAGE_STORAGE,
+        modality="NM",
+        image_type=kind.image_type,
+        series_number=kind.series_number,
+        label=kind.label,
+        description=derived.description,
+        codes=kind.codes,
+        provenance=result.provenance,
+        findings=result.findings,
+    )
+    if isinstance(derived.data, Projections):
+        gated = (*texts(sources.first, "ImageType"), "", "", "")[2] == "GATED TOMO"
+        if gated:
+            derivative = replace(derivative, image_type=("DERIVED", "PRIMARY", "GATED TOMO", "EMISSION"))
+        ds = derived_dataset(sources, derivative, context)
+        merge(ds, _projection_part(source_path, derived.data, gated))
+    else:
+        ds = derived_dataset(sources, derivative, context)
+        merge(ds, _volume_part(sources.first, acquisition, derived.data))
+    merge(ds, _nm_part(sources, acquisition))
+    put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, derived.kind, result))
+    if derived.kind is DerivedKind.MU_MAP:
+        ds.RotationInformationSequence[0].DistanceSourceToDetector = None
+    return DerivedInstance(
+        ds.SOPInstanceUID, ds.SeriesInstanceUID, NM_IMAGE_STORAGE, derived.kind.value, file_bytes(ds)
+    )
+
+
+def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:
+    """Return what all NM images tell of patient, tracer and frame of reference."""
+    source = sources.first
+    ds = dataset(CountsAccumulated=None)
+    if text(source, "FrameOfReferenceUID"):
+        merge(ds, copied(source, "FrameOfReferenceUID"))
+    else:
+        # none was stated: a new one, the same for all that is derived from this source
+        put(ds, FrameOfReferenceUID=derived_uid(text(source, "SOPInstanceUID"), "frame of reference"))
+    put(ds, PositionReferenceIndicator=None)
+    merge(ds, copied(source, "PositionReferenceIndicator"))
+    merge(ds, patient_orientation(source))
+    if not ds.PatientOrientationCodeSequence:
+        merge(ds, copied(source, "PatientPosition"))
+    merge(ds, radiopharmaceuticals(source))
+    merge(ds, patient_state(acquisition.state))
+    return ds
+
+
+def _corrections(source: Dataset, kind: DerivedKind, result: PipelineResult) -> list[str] | None:
+    """Return Corrected Image: what the source lists and, for a reconstruction, what our model corrected besides."""
+    listed = [term for term in texts(source, "CorrectedImage") if term]
+    if kind in (DerivedKind.RECONSTRUCTION, DerivedKind.CORRECTED_RECONSTRUCTION):
+        listed += [
+            term for term in result.provenance.corrections if kind is not DerivedKind.RECONSTRUCTION or term != "ATTN"
+        ]
+    return list(dict.fromkeys(listed)) or None
+
+
+def _volume_part(source: Dataset, acquisition: Acquisition, volume: Volume) -> Dataset:
+    """Return pixels, slice vector and position of a volume (PS3.3 C.8.4.15, NM Reconstruction)."""
+    spacing, orientation, position = _placement(volume)
+    stored, step = _stored(volume.values, _MU_STEP_PER_CM if volume.unit is Unit.PER_CM else None)
+    ds = nm_pixels(stored)
+    merge(ds, frame_vectors({SLICE: np.arange(len(stored))}))
+    put(
+        ds,
+        NumberOfEnergyWindows=1,
+        NumberOfDetectors=1,
+        NumberOfRotations=1,
+        PixelSpacing=[volume.grid.voxel_mm[1], volume.grid.voxel_mm[2]],
+        SliceThickness=volume.grid.voxel_mm[0],
+        SpacingBetweenSlices=spacing,
+        DetectorInformationSequence=[_detector(source, orientation, position)],
+        RotationInformationSequence=[_rotation(source, acquisition.projections)],
+        RealWorldValueMappingSequence=[_value_mapping(step, volume.unit, int(stored.max()))],
+    )
+    merge(ds, _photopeak(source, acquisition.projections))
+    return ds
+
+
+def _placement(volume: Volume) -> tuple[float, list[float], list[float]]:
+    """Return the signed slice spacing, Image Orientation and Image Position of the first slice."""
+    affine = volume.grid.matrix
+    row, column, through = (affine[:3, k] / np.linalg.norm(affine[:3, k]) for k in range(3))
+    normal = np.cross(row, column)
+    if abs(float(row @ column)) > 1e-4 or abs(abs(float(normal @ through)) - 1) > 1e-4:
+        raise StudyUnsuitable("the volume's axes aren't perpendicular, which an NM image can't express")
+    spacing = float(np.linalg.norm(affine[:3, 2]) * np.sign(normal @ through))
+    return spacing, [float(v) for v in (*row, *column)], [float(v) for v in affine[:3, 3]]
+
+
+def _stored(values: NDArray[np.float32], step: float | None) -> tuple[NDArray[np.uint16], float]:
+    """Return whole numbers and what one of them is worth; below zero becomes zero."""
+    kept = np.maximum(values.astype(np.float64), 0)
+    highest = float(kept.max())
+    if step is None or highest / step > HIGHEST_STORED:
+        step = highest / HIGHEST_STORED if highest > 0 else 1.0
+    return np.rint(kept / step).astype(np.uint16), step
+
+
+def _value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
+    return dataset(
+        RealWorldValueFirstValueMapped=0,
+        RealWorldValueLastValueMapped=max(highest, 1),
+        RealWorldValueIntercept=0.0,
+        RealWorldValueSlope=step,
+        LUTExplanation=_UNIT_WORDS[unit],
+        LUTLabel=_UNIT_LABELS.get(unit, unit.name[:16]),
+        MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", _UNIT_WORDS[unit])],
+    )
+
+
+def _detector(source: Dataset, orientation: list[float], position: list[float]) -> Dataset:
+    """Return the one detector item of a reconstruction, where an NM image keeps its position."""
+    head = first_item(source, "DetectorInformationSequence")
+    item = dataset(CollimatorType=None, FocalDistance=None)
+    merge(item, copied(head, "CollimatorGridName", "CollimatorType", "FocalDistance"))
+    put(item, ImagePositionPatient=position, ImageOrientationPatient=orientation)
+    item.set_original_encoding(False, True, "iso8859")
+    return item
+
+
+def _rotation(source: Dataset, projections: Projections | None) -> Dataset:
+    """Return the one rotation item of a reconstruction: how the views that it was made from were taken."""
+    if projections is None:
+        stated = first_item(source, "RotationInformationSequence")
+        keywords = (
+            "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "RadialPosition",
+            "NumberOfFramesInRotation",
+        )  # fmt: skip
+        item = copied(stated, *keywords)
+        item.set_original_encoding(False, True, "iso8859")
+        return item
+    geometry = projections.geometry
+    step, direction = _sense(geometry)
+    item = dataset(
+        StartAngle=geometry.angles_deg[0],
+        AngularStep=step,
+        RotationDirection=direction,
+        ScanArc=step * geometry.views,
+        ActualFrameDuration=round((projections.view_time_s or 0) * 1000),
+        NumberOfFramesInRotation=geometry.views,
+    )
+    if geometry.radius_mm is not None:
+        put(
+            item,
+            RadialPosition=sorted(set(geometry.radius_mm))
+            if len(set(geometry.radius_mm)) == 1
+            else list(geometry.radius_mm),
+        )
+    return item
+
+
+def _sense(geometry: AcquisitionGeometry) -> tuple[float, str]:
+    """Return the step between the first two views, positive, and CW or CC."""
+    if geometry.views == 1:
+        return 0.0, "CC"
+    change = (geometry.angles_deg[1] - geometry.angles_deg[0] + 180) % 360 - 180
+    return abs(change), "CC" if change > 0 else "CW"
+
+
+def _photopeak(source: Dataset, projections: Projections | None) -> Dataset:
+    """Return the energy window that a reconstruction shows: exactly one (PS3.3 C.8.4.11)."""
+    if projections is not None:
+        return energy_windows((projections.windows[projections.photopeak],))
+    stated = [without_empty_sequences(copied_item(one)) for one in items(source, "EnergyWindowInformationSequence")]
+    return dataset(EnergyWindowInformationSequence=stated[:1])
+
+
+def _projection_part(source_path: Path, projections: Projections, gated: bool) -> Dataset:
+    """Return projections in the frame order of the source, with its vectors, detectors and rotations unchanged."""
+    source = read_dataset_file(source_path)
+    frames, orbit = read_orbit_of(source)
+    if frames.steps(RR_INTERVAL) > 1:
+        raise StudyUnsuitable("several R-R intervals were added together: they can't be written back apart")
+    counts = projections.counts[..., :: -1 if orbit.flip_rows else 1, :: -1 if orbit.flip_columns else 1]
+    window, slot = frames.index[:, 0], frames.index[:, 4]
+    if counts.shape[:3] != (window.max() + 1, slot.max() + 1, len(orbit.geometry.angles_deg)):
+        raise StudyUnsuitable(f"derived projections have the shape {counts.shape}, unlike their source")
+    stored, step = _stored(counts[window, slot, orbit.view_of], 0.1)
+    ds = nm_pixels(stored)
+    columns = {axis: frames.column(axis) for axis in frames.axes if gated or axis.vector not in _GATING}
+    merge(ds, frame_vectors(columns))
+    for keyword in (
+        "EnergyWindowInformationSequence", "DetectorInformationSequence", "RotationInformationSequence",
+        "GatedInformationSequence",
+    ):  # fmt: skip
+        if copies := [without_empty_sequences(copied_item(one)) for one in items(source, keyword)]:
+            put(ds, **{keyword: copies})
+    put(
+        ds,
+        PixelSpacing=[projections.geometry.pixel_size_mm[0], projections.geometry.pixel_size_mm[1]],
+        RealWorldValueMappingSequence=[_value_mapping(step, Unit.COUNTS, int(stored.max()))],
+    )
+    return ds
+
+
+_GATING = ("RRIntervalVector", "TimeSlotVector")

@@ -1,0 +1,77 @@
+"""Stored pixels -> real numbers: decoded, scaled as the instance says, with a note of whatever had to be mended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.elements import first_item, integer, items, number, numbers, text
+
+_DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, NotImplementedError, RuntimeError, OSError)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Values `[frame, row, column]`; `unit` is the UCUM code that the instance gives, "" if it gives none."""
+
+    values: NDArray[np.float32]
+    unit: str
+    notes: tuple[str, ...] = ()
+
+    def not_negative(self) -> Pixels:
+        """Return the same with values below zero, which counts can't be, set to zero."""
+        below = int(np.count_nonzero(self.values < 0))
+        if not below:
+            return self
+        note = f"{below} pixels below zero were set to zero"
+        return Pixels(np.maximum(self.values, 0), self.unit, (*self.notes, note))
+
+
+def read_pixels(ds: Dataset) -> Pixels:
+    """Return the real-world values of all frames.
+
+    A Real World Value Mapping (PS3.3 C.7.6.16.2.11) wins over Rescale Slope and Intercept: both map the same stored
+    values. Raises StudyUnsuitable if the pixels can't be decoded, aren't grayscale, or aren't finite once scaled.
+    """
+    if (integer(ds, "SamplesPerPixel") or 1) != 1:
+        raise StudyUnsuitable("the image is in color (Samples per Pixel is not 1), expected grayscale counts")
+    try:
+        stored = np.asarray(ds.pixel_array)
+    except _DECODE_ERRORS:
+        raise StudyUnsuitable("the pixels can't be decoded") from None
+    frames = stored.reshape(-1, *stored.shape[-2:])
+    slope, intercept, unit, notes = _scale(ds)
+    values = (frames.astype(np.float64) * slope + intercept).astype(np.float32)
+    if not np.all(np.isfinite(values)):
+        raise StudyUnsuitable(f"the pixels aren't finite once scaled by {slope} and {intercept}")
+    return Pixels(values, unit, notes)
+
+
+def _scale(ds: Dataset) -> tuple[float, float, str, tuple[str, ...]]:
+    """Return slope, intercept, UCUM unit and notes."""
+    for mapping in items(ds, "RealWorldValueMappingSequence"):
+        slope, intercept = number(mapping, "RealWorldValueSlope"), number(mapping, "RealWorldValueIntercept")
+        if slope:
+            unit = text(first_item(mapping, "MeasurementUnitsCodeSequence"), "CodeValue")
+            return slope, intercept or 0.0, unit, ()
+    slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
+    if "RescaleSlope" in ds and not slope:
+        return 1.0, 0.0, "", (f"Rescale Slope {text(ds, 'RescaleSlope')!r} is no scale and was ignored",)
+    unit = "[hnsf'U]" if text(ds, "RescaleType").upper() == "HU" else ""
+    return (slope or 1.0), (intercept or 0.0), unit, ()
+
+
+def pixel_size_mm(ds: Dataset) -> tuple[float, float]:
+    """Return the distance between rows and between columns (Pixel Spacing is row, column).
+
+    Raises StudyUnsuitable if it is missing or not positive.
+    """
+    spacing = numbers(ds, "PixelSpacing")
+    if len(spacing) != 2 or min(spacing) <= 0:
+        found = "\\".join(map(str, spacing)) or text(ds, "PixelSpacing") or "nothing"
+        raise StudyUnsuitable(f"Pixel Spacing: found {found}, expected two lengths in mm, row\\column")
+    return spacing[0], spacing[1]

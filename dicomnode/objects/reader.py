@@ -1,0 +1,233 @@
+"""DICOM files -> the arrays with geometry that pipelines work on: NM projections and NM reconstructions.
+
+Whatever the camera left out and could be guessed is said in `assumptions`; what can't be guessed makes the study
+unsuitable, with a sentence that names the attribute, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.elements import first_item, items, number, numbers, text, texts
+from dicomnode.objects.frames import (
+    NM_IMAGE_STORAGE,
+    RECON_AXES,
+    ROTATION,
+    RR_INTERVAL,
+    SLICE,
+    TIME_SLOT,
+    TOMO_AXES,
+    WINDOW,
+    FrameIndex,
+    index_frames,
+)
+from dicomnode.objects.header import PARSE_ERRORS
+from dicomnode.objects.orbit import Orbit, read_orbit
+from dicomnode.objects.pixels import pixel_size_mm, read_pixels
+from pipelines.contract import Acquisition, CardiacState
+from pipelines.geometry import VoxelGrid
+from pipelines.images import EnergyWindow, Projections, Unit, Volume
+
+TC99M_KEV = 140.5
+_USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
+_PATIENT_STATE = "109054"
+_STATES = {
+    "109091": CardiacState.STRESS, "432655005": CardiacState.STRESS, "F-05019": CardiacState.STRESS,
+    "109095": CardiacState.STRESS, "434161005": CardiacState.STRESS,
+    "128975004": CardiacState.REST, "F-01602": CardiacState.REST,
+}  # fmt: skip
+_UNITS = {unit.value: unit for unit in Unit}
+
+
+def read_dataset_file(path: Path) -> Dataset:
+    """Return the whole dataset of a DICOM file. Raises StudyUnsuitable if it can't be read."""
+    try:
+        return dcmread(path)
+    except PARSE_ERRORS as error:
+        raise StudyUnsuitable(f"the instance {path.name} can't be read as DICOM ({type(error).__name__})") from None
+
+
+def read_acquisition(path: Path) -> Acquisition:
+    """Return the projections of an NM TOMO or GATED TOMO image, or the volume of an NM RECON TOMO image.
+
+    Projections come in the order rotation, detector, view; the angles tell where each view was taken. Raises
+    StudyUnsuitable if the image is of another kind or doesn't say what a reconstruction must know.
+    """
+    ds = read_dataset_file(path)
+    kind = (*texts(ds, "ImageType"), "", "", "")[2]
+    if text(ds, "SOPClassUID") != NM_IMAGE_STORAGE or kind not in (
+        "TOMO", "GATED TOMO", "RECON TOMO", "RECON GATED TOMO",
+    ):  # fmt: skip
+        raise StudyUnsuitable(f"Image Type value 3: found {kind or 'nothing'}, expected an NM TOMO or RECON TOMO image")
+    key = text(ds, "SOPInstanceUID")
+    state, notes = _cardiac_state(ds)
+    if kind.startswith("RECON"):
+        volume, more = _volume(ds)
+        return Acquisition(key, reconstruction=volume, state=state, assumptions=(*notes, *more))
+    projections, more = _projections(ds)
+    return Acquisition(key, projections=projections, state=state, assumptions=(*notes, *more))
+
+
+def read_volume(paths: Sequence[Path]) -> Volume:
+    """Return the volume of an NM RECON TOMO image (one multi-frame file); gates of a gated one are summed.
+
+    Raises StudyUnsuitable if there isn't exactly one file, or if it doesn't say where its slices lie.
+    """
+    if len(paths) != 1:
+        raise StudyUnsuitable(f"a reconstruction is one multi-frame NM image, found {len(paths)} files")
+    return _volume(read_dataset_file(paths[0]))[0]
+
+
+def read_orbit_of(ds: Dataset) -> tuple[FrameIndex, Orbit]:
+    """Return where each frame of an NM TOMO image belongs, and the geometry of its views.
+
+    Raises StudyUnsuitable if a frame is missing or twice there, or if a view's position isn't known.
+    """
+    frames = index_frames(ds, TOMO_AXES)
+    if frames.flaw:
+        raise StudyUnsuitable(frames.flaw)
+    return frames, read_orbit(ds, frames)
+
+
+def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...]]:
+    frames, orbit = read_orbit_of(ds)
+    pixels = read_pixels(ds).not_negative()
+    geometry = orbit.geometry
+    notes = [*orbit.assumptions, *pixels.notes]
+    if frames.steps(RR_INTERVAL) > 1:
+        notes.append(f"{frames.steps(RR_INTERVAL)} R-R intervals were added together")
+    shape = (frames.steps(WINDOW), frames.steps(TIME_SLOT), geometry.views, geometry.rows, geometry.columns)
+    if pixels.values.shape != (len(orbit.view_of), geometry.rows, geometry.columns):
+        raise StudyUnsuitable(
+            f"the pixels decode to {pixels.values.shape}, expected frames x rows x columns = "
+            f"({len(orbit.view_of)}, {geometry.rows}, {geometry.columns})"
+        )
+    counts = np.zeros(shape, dtype=np.float32)
+    np.add.at(counts, (frames.column(WINDOW), frames.column(TIME_SLOT), orbit.view_of), pixels.values)
+    counts = counts[..., :: -1 if orbit.flip_rows else 1, :: -1 if orbit.flip_columns else 1]
+    windows, photopeak = _energy_windows(ds, shape[0], notes)
+    projections = Projections(
+        np.ascontiguousarray(counts), geometry, windows, photopeak, view_time_s=_view_time_s(ds, frames)
+    )
+    return projections, tuple(notes)
+
+
+def _view_time_s(ds: Dataset, frames: FrameIndex) -> float | None:
+    durations = {
+        number(rotation, "ActualFrameDuration")
+        for rotation in items(ds, "RotationInformationSequence")[: frames.steps(ROTATION)]
+    }
+    duration = durations.pop() if len(durations) == 1 else None
+    return duration / 1000 if duration and duration > 0 else None
+
+
+def _energy_windows(ds: Dataset, count: int, notes: list[str]) -> tuple[tuple[EnergyWindow, ...], int]:
+    """Return the energy windows and which of them is the photopeak's."""
+    described = items(ds, "EnergyWindowInformationSequence")
+    windows = tuple(
+        _energy_window(described[k] if k < len(described) else Dataset(), k, count, notes) for k in range(count)
+    )
+    holding = [k for k, window in enumerate(windows) if window.holds(TC99M_KEV)]
+    if not holding:
+        ranges = ", ".join(f"{window.lower_kev:g}-{window.upper_kev:g} keV" for window in windows)
+        if count > 1:
+            raise StudyUnsuitable(
+                f"Energy Window Range: found {ranges}, expected one that holds {TC99M_KEV} keV (Tc-99m)"
+            )
+        notes.append(f"the only energy window, {ranges}, does not hold {TC99M_KEV} keV (Tc-99m): used as the photopeak")
+        return windows, 0
+    return windows, min(holding, key=lambda k: windows[k].upper_kev - windows[k].lower_kev)
+
+
+def _energy_window(described: Dataset, position: int, count: int, notes: list[str]) -> EnergyWindow:
+    """Return one window; of several ranges the one that holds the photopeak, else all that they span."""
+    name = text(described, "EnergyWindowName")
+    ranges = []
+    for one in items(described, "EnergyWindowRangeSequence"):
+        lower, upper = number(one, "EnergyWindowLowerLimit"), number(one, "EnergyWindowUpperLimit")
+        if lower is not None and upper is not None and 0 <= lower < upper:
+            ranges.append((lower, upper))
+    if not ranges:
+        if count > 1:
+            raise StudyUnsuitable(
+                f"Energy Window Range of energy window {position + 1}: found none, expected limits in keV"
+            )
+        notes.append(f"Energy Window Range is not stated: taken as {_USUAL_WINDOW[0]}-{_USUAL_WINDOW[1]} keV (Tc-99m)")
+        return EnergyWindow(*_USUAL_WINDOW, name)
+    if len(ranges) > 1:
+        notes.append(f"energy window {position + 1} is made of {len(ranges)} ranges")
+    chosen = [one for one in ranges if one[0] <= TC99M_KEV <= one[1]]
+    lower, upper = chosen[0] if chosen else (min(one[0] for one in ranges), max(one[1] for one in ranges))
+    return EnergyWindow(lower, upper, name)
+
+
+def _cardiac_state(ds: Dataset) -> tuple[CardiacState, tuple[str, ...]]:
+    """Return stress or rest: from the Acquisition Context, else from what a person wrote."""
+    for item in items(ds, "AcquisitionContextSequence"):
+        if text(first_item(item, "ConceptNameCodeSequence"), "CodeValue") == _PATIENT_STATE:
+            value = text(first_item(item, "ConceptCodeSequence"), "CodeValue")
+            if value in _STATES:
+                return _STATES[value], ()
+    for keyword in ("SeriesDescription", "ImageID", "ProtocolName"):
+        written = text(ds, keyword).lower()
+        stress, rest = "stress" in written, "rest" in written
+        if stress != rest:
+            state = CardiacState.STRESS if stress else CardiacState.REST
+            return state, (f"taken as {state.value} because of {keyword}",)
+    return CardiacState.UNKNOWN, ("nothing says whether this is stress or rest",)
+
+
+def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:
+    """Return the volume in stored order: slice k lies k signed Spacings Between Slices along row x column."""
+    frames = index_frames(ds, RECON_AXES)
+    if frames.flaw:
+        raise StudyUnsuitable(frames.flaw)
+    pixels = read_pixels(ds)
+    notes = list(pixels.notes)
+    shape = (frames.steps(SLICE), *pixels.values.shape[1:])
+    values = np.zeros(shape, dtype=np.float32)
+    np.add.at(values, frames.column(SLICE), pixels.values)
+    if len(frames.index) > shape[0]:
+        notes.append(f"{len(frames.index) // shape[0]} gates were added together")
+    transmission = (*texts(ds, "ImageType"), "", "", "", "")[3] == "TRANSMISSION"
+    unit = _UNITS.get(pixels.unit, Unit.PROPORTIONAL_COUNTS)
+    if transmission and unit is not Unit.PER_CM:
+        raise StudyUnsuitable(
+            f"Measurement Units of the attenuation map: found {pixels.unit or 'nothing'}, expected /cm"
+        )
+    return Volume(values, _grid(ds, shape, notes), unit), tuple(notes)
+
+
+def _grid(ds: Dataset, shape: tuple[int, int, int], notes: list[str]) -> VoxelGrid:
+    detector = first_item(ds, "DetectorInformationSequence")
+    orientation = numbers(detector, "ImageOrientationPatient") or numbers(ds, "ImageOrientationPatient")
+    position = numbers(detector, "ImagePositionPatient") or numbers(ds, "ImagePositionPatient")
+    between_rows, between_columns = pixel_size_mm(ds)
+    if len(orientation) != 6:
+        notes.append("Image Orientation (Patient) is not stated: taken as transaxial, seen from the feet")
+        orientation = (1, 0, 0, 0, 1, 0)
+    spacing = number(ds, "SpacingBetweenSlices") or 0.0
+    if not spacing:
+        spacing = number(ds, "SliceThickness") or between_rows
+        notes.append(f"Spacing Between Slices is not stated: taken as {spacing:g} mm, first slice nearest the feet")
+    along_row, along_column = np.array(orientation[:3]), np.array(orientation[3:])
+    affine = np.eye(4)
+    affine[:3, 0] = along_row * between_columns
+    affine[:3, 1] = along_column * between_rows
+    affine[:3, 2] = np.cross(along_row, along_column) * spacing
+    if len(position) == 3:
+        affine[:3, 3] = position
+    else:
+        notes.append("Image Position (Patient) is not stated: the volume's middle was put at the origin")
+        middle = np.array([shape[2] - 1, shape[1] - 1, shape[0] - 1]) / 2
+        affine[:3, 3] = -affine[:3, :3] @ middle
+    try:
+        return VoxelGrid(shape, tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in affine))
+    except ValueError as error:
+        raise StudyUnsuitable(f"Image Orientation (Patient): found {orientation}, {error}") from None

@@ -1,0 +1,231 @@
+"""Which rule a study follows, and whether it holds all that the rule needs: pure, and explained in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+from dicomnode.config import OptionValue, RuleSettings
+from dicomnode.study import Instance, InstanceContent
+
+# What a pipeline can work on; a rule holds only for a study that has one of these.
+PIPELINE_INPUTS: Mapping[str, frozenset[InstanceContent]] = {
+    "reconstruction": frozenset({InstanceContent.PROJECTIONS}),
+    "denoising": frozenset({InstanceContent.PROJECTIONS}),
+    "attenuation_correction": frozenset({InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION}),
+}
+_NEED_WORDS = {
+    "projections": "projections",
+    "ct": "CT",
+    "stress": "the stress study",
+    "rest": "the rest study",
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """The study is whole: run this pipeline on `sources` and send the derived instances to `destinations`."""
+
+    rule: str
+    pipeline: str
+    options: Mapping[str, OptionValue]
+    destinations: tuple[str, ...]
+    priority: int
+    sources: tuple[str, ...]  # SOP Instance UIDs that the pipeline runs on, one job part each
+    reason: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Something may still come; look again at `until`."""
+
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Something is missing or flawed for good; a person must look."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ignore:
+    """No rule wants this study."""
+
+    reason: str
+
+
+Decision = Route | Wait | Hold | Ignore
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What is known of a study's arrival: its instances, when the last came, whether a peer still sends to it."""
+
+    instances: Sequence[Instance]
+    last_at: datetime
+    being_sent: bool
+    version: int = 1
+
+
+def plain(name: str) -> str:
+    """Return a keyword in the form that `series_description` and `SeriesDescription` share."""
+    return name.replace("_", "").lower()
+
+
+def assess(rules: Sequence[RuleSettings], arrival: Arrival, now: datetime, quiet_s: float) -> Decision:
+    """Decide what is to be done with a study that stands in RECEIVING (house rules c, d, e)."""
+    quiet_at = arrival.last_at + timedelta(seconds=quiet_s)
+    quiet = now >= quiet_at and not arrival.being_sent
+    for rule in rules:
+        sources = _sources(rule, arrival.instances)
+        if sources:
+            return _assess_rule(rule, sources, arrival, now, quiet, quiet_at)
+    if not quiet:
+        return Wait(
+            max(quiet_at, now),
+            f"{_count(arrival)}, none matches a rule yet; {_waiting_words(arrival, quiet_at)}",
+        )
+    return Ignore(f"no rule holds: {why_none(rules, arrival.instances)}")
+
+
+def _assess_rule(
+    rule: RuleSettings,
+    sources: Sequence[Instance],
+    arrival: Arrival,
+    now: datetime,
+    quiet: bool,
+    quiet_at: datetime,
+) -> Decision:
+    have = _have(sources, arrival.instances)
+    missing = [_NEED_WORDS[need] for need in rule.needs if need not in have]
+    flawed = [source for source in sources if source.header.flaw]
+    title = f"rule {rule.name!r}"
+    if missing:
+        deadline = arrival.last_at + timedelta(seconds=rule.wait_s)
+        words = f"{title}: have {_list(sorted(have))}, waiting for {_list(missing)} until {_clock(deadline)}"
+        if quiet and now >= deadline:
+            return Hold(f"{title}: have {_list(sorted(have))}; {_list(missing)} did not come by {_clock(deadline)}")
+        return Wait(max(deadline, quiet_at), words)
+    if flawed:
+        if quiet:
+            return Hold(f"{title}: {flawed[0].header.flaw}")
+        return Wait(max(quiet_at, now), f"{title}: {flawed[0].header.flaw}; {_waiting_words(arrival, quiet_at)}")
+    if _may_still_grow(rule, sources, arrival) and not quiet:
+        return Wait(max(quiet_at, now), f"{title}: have {_list(sorted(have))}; {_waiting_words(arrival, quiet_at)}")
+    return _route(rule, sources, f"{title} holds: have {_list(sorted(have))} from {sources[0].calling_ae_title}")
+
+
+def _route(rule: RuleSettings, sources: Sequence[Instance], reason: str) -> Route:
+    return Route(
+        rule=rule.name,
+        pipeline=rule.pipeline,
+        options=dict(rule.options),
+        destinations=rule.destinations,
+        priority=rule.priority,
+        sources=tuple(sorted(source.header.sop_instance_uid for source in sources)),
+        reason=reason,
+    )
+
+
+def force_route(rules: Sequence[RuleSettings], instances: Sequence[Instance]) -> Route | None:
+    """Return the route of the first rule that has a source, whatever else it needs: an operator decided not to wait."""
+    for rule in rules:
+        sources = _sources(rule, instances)
+        if sources:
+            return _route(rule, sources, f"rule {rule.name!r} with what is here")
+    return None
+
+
+def _sources(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that the rule's pipeline would run on; projections go before reconstructions."""
+    wanted = PIPELINE_INPUTS[rule.pipeline]
+    found = [i for i in instances if i.header.content in wanted and matches(rule.when, i)]
+    projections = [i for i in found if i.header.content is InstanceContent.PROJECTIONS]
+    return projections or found
+
+
+def matches(when: Mapping[str, str | tuple[str, ...]], instance: Instance) -> bool:
+    """Tell whether one instance satisfies every condition of a rule."""
+    return all(_holds(key, wanted, instance) for key, wanted in when.items())
+
+
+def _holds(key: str, wanted: str | tuple[str, ...], instance: Instance) -> bool:
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    values = _values(key, instance)
+    return any(fnmatchcase(value.lower(), pattern.lower()) for pattern in patterns for value in values)
+
+
+def _values(key: str, instance: Instance) -> tuple[str, ...]:
+    if plain(key) == "callingaetitle":
+        return (instance.calling_ae_title,)
+    for keyword, values in instance.header.attributes.items():
+        if plain(keyword) == plain(key):
+            return values or ("",)
+    return ("",)
+
+
+def _have(sources: Sequence[Instance], instances: Iterable[Instance]) -> set[str]:
+    have = (
+        {"projections"} if any(s.header.content is InstanceContent.PROJECTIONS for s in sources) else {"reconstruction"}
+    )
+    if any(instance.header.content is InstanceContent.CT for instance in instances):
+        have.add("ct")
+    for source in sources:
+        have.update(source.header.attributes.get("CardiacState", ()))
+    return have & {"projections", "reconstruction", "ct", "stress", "rest"}
+
+
+def _may_still_grow(rule: RuleSettings, sources: Sequence[Instance], arrival: Arrival) -> bool:
+    """Tell whether more could belong to what the rule needs, so that only quiet shows the end.
+
+    A projection set is one instance and checks itself; a CT is many instances and never says how many. In a study that
+    was taken before, an instance that is no source itself shows that a peer is still sending the rest.
+    """
+    if "ct" in rule.needs:
+        return True
+    newest = max(arrival.instances, key=lambda instance: (instance.version, instance.received_at))
+    return arrival.version > 1 and newest not in sources
+
+
+def why_none(rules: Sequence[RuleSettings], instances: Sequence[Instance]) -> str:
+    """Say in words, per rule, why no instance of the study satisfies it."""
+    if not rules:
+        return "no rules are configured"
+    return "; ".join(f"{rule.name!r}: {_why_not(rule, instances)}" for rule in rules)[:500]
+
+
+def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
+    usable = [i for i in instances if i.header.content in PIPELINE_INPUTS[rule.pipeline]]
+    if not usable:
+        found = sorted({i.header.content.value for i in instances})
+        wanted_words = _list(sorted(content.value for content in PIPELINE_INPUTS[rule.pipeline]), "or")
+        return f"{rule.pipeline} needs {wanted_words}, found {_list(found)}"
+    for key, wanted in rule.when.items():
+        if not any(_holds(key, wanted, instance) for instance in usable):
+            found = sorted({"\\".join(_values(key, instance)) or "(empty)" for instance in usable})
+            shown = wanted if isinstance(wanted, str) else " or ".join(wanted)
+            return f"{key} is {_list(found)}, wanted {shown}"
+    return "no single instance satisfies all conditions"
+
+
+def _waiting_words(arrival: Arrival, quiet_at: datetime) -> str:
+    return "a peer is still sending" if arrival.being_sent else f"waiting for quiet at {_clock(quiet_at)}"
+
+
+def _count(arrival: Arrival) -> str:
+    number = len(arrival.instances)
+    return f"{number} instance{'s' if number != 1 else ''}"
+
+
+def _clock(moment: datetime) -> str:
+    return moment.astimezone().strftime("%H:%M:%S")
+
+
+def _list(words: Sequence[str], last: str = "and") -> str:
+    shown = ["CT" if word == "ct" else word for word in words]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} {last} {shown[-1]}"

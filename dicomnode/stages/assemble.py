@@ -1,0 +1,87 @@
+"""Is the study whole? Takes what stands in RECEIVING; routes, holds or ignores it, or says what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from dicomnode.config import RuleSettings
+from dicomnode.errors import InstanceRejected
+from dicomnode.objects.header import read_header
+from dicomnode.routing import Arrival, Hold, Ignore, Route, Wait, assess
+from dicomnode.store.journal import Journal
+from dicomnode.store.spool import Spool
+from dicomnode.study import Event, Study, StudyState
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_S = 1.0  # while a peer is still sending there is no moment to wait for
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """The stage: RECEIVING -> ROUTED, IGNORED or HELD."""
+
+    journal: Journal
+    rules: Sequence[RuleSettings]
+    quiet_s: float
+    is_sending: Callable[[str], bool]
+    started_at: datetime  # quiet is counted from here at the earliest: what was sent while we were away is not known
+
+    def run_once(self, now: datetime) -> int:
+        """Look at every receiving study that is due; return how many moved on."""
+        return sum(self._look_at(study, now) for study in self.journal.due(StudyState.RECEIVING, now))
+
+    def _look_at(self, study: Study, now: datetime) -> bool:
+        uid = study.study_instance_uid
+        arrival = Arrival(
+            self.journal.instances(uid),
+            max(study.last_instance_at, self.started_at),
+            self.is_sending(uid),
+            study.version,
+        )
+        decision = assess(self.rules, arrival, now, self.quiet_s)
+        match decision:
+            case Wait(until, reason):
+                self.journal.set_waiting(study, max(until, now + timedelta(seconds=LOOK_AGAIN_S)), reason)
+                return False
+            case Ignore(reason):
+                moved = self.journal.decide(study, Event.NO_RULE, reason, now, next_at=None)
+            case Hold(reason):
+                moved = self.journal.decide(study, Event.INCOMPLETE, reason, now, next_at=None)
+            case Route():
+                moved = self.journal.decide(study, Event.WHOLE, decision.reason, now, **route_columns(decision, now))
+        if moved:
+            log.info("study assembled", study=uid, outcome=type(decision).__name__, reason=decision.reason)
+        return moved
+
+
+def route_columns(route: Route, now: datetime) -> dict[str, Any]:
+    """Return what the journal keeps of a route."""
+    return {
+        "rule": route.rule,
+        "pipeline": route.pipeline,
+        "options": dict(route.options),
+        "destinations": list(route.destinations),
+        "sources": list(route.sources),
+        "priority": route.priority,
+        "attempts": 0,
+        "next_at": now,
+    }
+
+
+def refresh_headers(journal: Journal, spool: Spool, keywords: frozenset[str]) -> None:
+    """Read the headers of unrouted studies again: the rules may look at other keywords than before the restart."""
+    for study in journal.studies(StudyState.RECEIVING):
+        for instance in journal.instances(study.study_instance_uid):
+            try:
+                header = read_header(spool.path(instance.path), keywords)
+            except (InstanceRejected, OSError) as error:
+                log.error("an instance of the spool can't be read", file=instance.path, error=str(error))
+                continue
+            if header != instance.header:
+                journal.update_header(replace(instance, header=header))

@@ -1,0 +1,169 @@
+"""Claims a routed study, runs its pipeline on each source, and writes the derived instances to the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from dicomnode.errors import StudyUnsuitable, TransientFault
+from dicomnode.objects.derivation import DerivationContext, run_key
+from dicomnode.objects.derived import derived_instances
+from dicomnode.objects.reader import read_acquisition
+from dicomnode.store.journal import Journal
+from dicomnode.store.outbox import Outbox, Stored
+from dicomnode.store.rows import Claim
+from dicomnode.store.spool import Spool, dataset_sha256
+from dicomnode.study import DerivedInstance, Event
+from pipelines.contract import Finding, Measurement, PipelineInput, PipelineResult, Verdict
+from pipelines.images import UnsuitableAcquisition
+
+log = structlog.get_logger(__name__)
+
+LEASE_MARGIN_S = 120.0  # reading, writing and committing, on top of the engine's own time limit
+BACK_OFF_S = 5.0  # before the second attempt; doubled for each further one
+
+
+class Engine(Protocol):
+    """Where pipelines run; handed in by the node."""
+
+    def version(self, pipeline: str) -> str:
+        """Return the pipeline's version."""
+
+    def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
+        """Run the pipeline; raises UnsuitableAcquisition, or TransientFault for a crash, a time-out, a lost worker."""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """What a pipeline made of one source."""
+
+    instances: tuple[DerivedInstance, ...]
+    findings: tuple[Finding, ...]
+    measurements: tuple[Measurement, ...]
+    verdict: Verdict
+
+
+def derive(source: Path, engine: Engine, context: DerivationContext) -> Derivation:
+    """Read one source instance, run the context's pipeline on it and return the derived instances.
+
+    Raises StudyUnsuitable with a sentence for the physicist, TransientFault if the engine failed.
+    """
+    acquisition = read_acquisition(source)
+    pipeline_input = PipelineInput(acquisition, options=context.options)
+    try:
+        result = engine.run(context.pipeline, pipeline_input)
+    except UnsuitableAcquisition as error:
+        raise StudyUnsuitable(str(error)) from error
+    instances = derived_instances([source], pipeline_input, result, context)
+    return Derivation(instances, result.findings, result.measurements, result.verdict)
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The stage: ROUTED -> DELIVERING, HELD or FAILED; back to ROUTED after a passing fault."""
+
+    journal: Journal
+    spool: Spool
+    outbox: Outbox
+    engine: Engine
+    node_version: str
+    attempts: int
+    lease_s: float
+    stopping: Callable[[], bool]
+    clock: Callable[[], datetime]  # an attempt takes minutes: its end is not at the time of its start
+    derived: Callable[[], None]  # wakes the next stage
+
+    def run_once(self, now: datetime) -> bool:
+        """Make one attempt at the most urgent study that is due; tells whether there was one."""
+        if self.stopping():
+            return False
+        self.return_lost_claims(now)
+        claim = self.journal.claim(now, self.lease_s)
+        if claim is None:
+            return False
+        try:
+            self._attempt(claim)
+        except StudyUnsuitable as error:
+            self.journal.end_attempt(claim, Event.UNSUITABLE, str(error), self.clock())
+        except (TransientFault, OSError) as error:
+            self._failed(claim, str(error))
+        except Exception as error:
+            log.exception("attempt failed", study=claim.study.study_instance_uid, state=claim.study.state.value)
+            self._failed(claim, f"internal error ({type(error).__name__}); see the log")
+        self.derived()
+        return True
+
+    def return_lost_claims(self, now: datetime | None) -> None:
+        """Give back the claims whose lease ran out; None: all of them, since the node was just started."""
+        for claim in self.journal.expired_claims(now):
+            self._give_back(claim, "the node or its worker died in the attempt")
+
+    def _attempt(self, claim: Claim) -> None:
+        study = claim.study
+        assert study.pipeline is not None  # noqa: S101 - a routed study has a route
+        made: list[Stored] = []
+        held: list[str] = []
+        paths = {i.header.sop_instance_uid: i.path for i in self.journal.instances(study.study_instance_uid)}
+        version = self.engine.version(study.pipeline)
+        for source in claim.sources:
+            context = DerivationContext(study.pipeline, version, self.node_version, study.options, self.clock())
+            key = run_key([source], context)
+            if self.outbox.has(key):
+                continue
+            if source not in paths:
+                raise StudyUnsuitable(f"the source instance {source} is no longer in the spool")
+            path = self.spool.path(paths[source])
+            derivation = derive(path, self.engine, context)
+            if derivation.verdict is Verdict.QUARANTINE:
+                held += [f.text for f in derivation.findings if f.verdict is Verdict.QUARANTINE]
+            made += [self._store(study.study_instance_uid, instance, key) for instance in derivation.instances]
+        reason = f"{len(made)} derived instances" if made else "nothing new to derive"
+        committed = self.outbox.commit(claim, made, "; ".join(held) or None, reason, self.clock())
+        log.info(
+            "attempt ended",
+            study=study.study_instance_uid,
+            pipeline=study.pipeline,
+            count=len(made),
+            outcome="committed" if committed else "the claim was lost; nothing committed",
+        )
+
+    def _store(self, study_uid: str, instance: DerivedInstance, key: str) -> Stored:
+        sha256 = dataset_sha256(instance.file_bytes)
+        path = self.outbox.spool.store(
+            study_uid, instance.series_instance_uid, instance.sop_instance_uid, instance.file_bytes, sha256
+        )
+        return Stored(instance, path, sha256, key)
+
+    def _failed(self, claim: Claim, reason: str) -> None:
+        if self.stopping():
+            self.journal.end_attempt(
+                claim, Event.ATTEMPT_FAILED, "the node was stopped", self.clock(), next_at=self.clock(), uncounted=True
+            )
+        else:
+            self._give_back(claim, reason)
+
+    def _give_back(self, claim: Claim, reason: str) -> None:
+        attempts = claim.study.attempts
+        now = self.clock()
+        if attempts >= self.attempts:
+            event, next_at = Event.ATTEMPTS_SPENT, None
+            reason = f"set aside after {attempts} attempts; the last: {reason}"
+        else:
+            event, next_at = Event.ATTEMPT_FAILED, now + timedelta(seconds=BACK_OFF_S * 2 ** (attempts - 1))
+        self.journal.end_attempt(claim, event, reason, now, next_at)
+        log.warning("attempt failed", study=claim.study.study_instance_uid, attempt=attempts, reason=reason)
+
+
+def remove_unrecorded(outbox: Outbox) -> int:
+    """Delete derived files that no row knows (an attempt died before its commit); only before the stages start."""
+    known = outbox.known_paths()
+    lost = [path for path in outbox.spool.stored() if path not in known]
+    outbox.spool.remove_temporaries()
+    for path in lost:
+        outbox.spool.remove(path)
+    return len(lost)

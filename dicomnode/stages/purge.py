@@ -1,0 +1,50 @@
+"""Deletes the files of studies that ended long enough ago; their rows and stories stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from dicomnode.store.journal import Journal
+from dicomnode.store.keeping import purge_rows
+from dicomnode.store.outbox import Outbox
+from dicomnode.store.spool import Spool
+from dicomnode.study import Study, StudyState
+
+log = structlog.get_logger(__name__)
+
+ENDED = (StudyState.DELIVERED, StudyState.IGNORED, StudyState.REJECTED)
+
+
+@dataclass(frozen=True)
+class Purger:
+    """The stage: DELIVERED, IGNORED, REJECTED -> PURGED; what waits for a person or a destination is never touched."""
+
+    journal: Journal
+    spool: Spool
+    outbox: Outbox
+    received_days: float
+    derived_days: float
+
+    def run_once(self, now: datetime) -> int:
+        """Purge every study whose time has come; return how many files were deleted."""
+        return sum(self._purge(study, now) for state in ENDED for study in self.journal.studies(state))
+
+    def _purge(self, study: Study, now: datetime) -> int:
+        age = now - study.updated_at
+        received = age >= timedelta(days=self.received_days)
+        derived = age >= timedelta(days=self.derived_days)
+        if not received and not derived:
+            return 0
+        # rows first: should we die in between, the next start knows by the rows that the files may go
+        gone = purge_rows(self.journal, study, received, derived, now)
+        for path in gone.received:
+            self.spool.remove(path)
+        for path in gone.derived:
+            self.outbox.spool.remove(path)
+        count = len(gone.received) + len(gone.derived)
+        if count:
+            log.info("files purged", study=study.study_instance_uid, count=count)
+        return count

@@ -1,0 +1,144 @@
+"""One instance arrived: header checked, file to the spool, row to the journal; only then is the peer told success."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
+from dicomnode.objects.header import check_command_uids, read_header
+from dicomnode.objects.identity import origin, same_content
+from dicomnode.store.journal import Journal
+from dicomnode.store.keeping import purged_paths
+from dicomnode.store.rows import Arrival
+from dicomnode.store.spool import Spool, dataset_sha256
+from dicomnode.study import Instance, InstanceContent, InstanceHeader, ReceivedInstance
+
+log = structlog.get_logger(__name__)
+
+# Only these can make a study whole by themselves; the rest (hundreds of CT slices) is looked at on the next tick.
+_MAY_COMPLETE = (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION)
+
+
+class OpenAssociations:
+    """Which Association is still sending to which study; a study is not quiet while one of them is open."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._studies: dict[str, set[str]] = defaultdict(set)
+
+    def sends(self, association: str, study_instance_uid: str) -> None:
+        """Note that the Association brought an instance of the study."""
+        with self._lock:
+            self._studies[association].add(study_instance_uid)
+
+    def closed(self, association: str) -> None:
+        """Note that the Association ended, in whichever way."""
+        with self._lock:
+            self._studies.pop(association, None)
+
+    def is_sending(self, study_instance_uid: str) -> bool:
+        """Tell whether an open Association brought instances of the study."""
+        with self._lock:
+            return any(study_instance_uid in studies for studies in self._studies.values())
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """The stage: called by the listener for every C-STORE, on the Association's own thread."""
+
+    journal: Journal
+    spool: Spool
+    associations: OpenAssociations
+    keywords: frozenset[str]  # DICOM keywords that the rules look at
+    min_free_gb: float
+    arrived: Callable[[], None]  # wakes the next stage
+
+    def receive(self, received: ReceivedInstance, now: datetime) -> None:
+        """Keep the instance safe; when this returns, it survives a power cut.
+
+        Raises InstanceRejected with the DIMSE status for the peer.
+        """
+        free_gb = self.spool.free_gb()
+        if free_gb < self.min_free_gb:
+            log.error("no room: instance refused", free_gb=round(free_gb, 2), limit=self.min_free_gb)
+            raise InstanceRejected(StoreStatus.OUT_OF_RESOURCES, "no room on the spool's disk")
+        header = read_header(received.file_bytes, self.keywords)
+        check_command_uids(header, received.sop_class_uid, received.sop_instance_uid)
+        self.associations.sends(received.association, header.study_instance_uid)
+        try:
+            arrival = self._keep(header, received, now)
+        except OSError as error:
+            log.error("instance could not be written", error=error.strerror or type(error).__name__)
+            raise InstanceRejected(StoreStatus.OUT_OF_RESOURCES, "the instance could not be written") from error
+        except TransientFault as error:
+            log.error("instance could not be recorded", error=str(error))
+            raise InstanceRejected(StoreStatus.OUT_OF_RESOURCES, "the instance could not be recorded") from error
+        log.info(
+            "instance received",
+            study=header.study_instance_uid,
+            sop_instance=header.sop_instance_uid,
+            calling_ae=received.calling_ae_title,
+            outcome=arrival.value,
+            size_bytes=len(received.file_bytes),
+        )
+        if arrival is not Arrival.DUPLICATE and header.content in _MAY_COMPLETE:
+            self.arrived()
+
+    def _keep(self, header: InstanceHeader, received: ReceivedInstance, now: datetime) -> Arrival:
+        sha256 = dataset_sha256(received.file_bytes)
+        if self.journal.is_kept(header.sop_instance_uid, sha256):
+            return Arrival.DUPLICATE
+        kept = self.journal.kept_path(header.sop_instance_uid)
+        if kept is not None and same_content(received.file_bytes, self.spool.path(kept)):
+            return Arrival.DUPLICATE  # the same data in another Transfer Syntax
+        path = self.spool.store(
+            header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid, received.file_bytes, sha256
+        )
+        instance = Instance(
+            header,
+            received.transfer_syntax_uid,
+            path,
+            sha256,
+            len(received.file_bytes),
+            now,
+            received.calling_ae_title,
+            version=1,
+        )
+        return self.journal.record_instance(instance, now)
+
+
+def register_orphans(receiver: Receiver, now: datetime) -> int:
+    """Register the files that a crash left without a row, and return how many; run before the listener starts."""
+    receiver.spool.remove_temporaries()
+    known = receiver.journal.known_paths()
+    purged = purged_paths(receiver.journal)
+    orphans = []
+    for path in list(receiver.spool.stored()):
+        if path in purged and path not in known:
+            receiver.spool.remove(path)
+        elif path not in known:
+            orphans.append(path)
+    for path in orphans:
+        _register(receiver, path, now)
+    return len(orphans)
+
+
+def _register(receiver: Receiver, path: str, now: datetime) -> None:
+    file_bytes = receiver.spool.path(path).read_bytes()
+    try:
+        header = read_header(file_bytes, receiver.keywords)
+    except InstanceRejected as error:
+        log.error("a file of the spool is no instance; left where it is", file=path, reason=error.comment)
+        return
+    transfer_syntax_uid, calling_ae_title = origin(receiver.spool.path(path))
+    instance = Instance(
+        header, transfer_syntax_uid, path, dataset_sha256(file_bytes), len(file_bytes), now, calling_ae_title, version=1
+    )
+    arrival = receiver.journal.record_instance(instance, now)
+    log.warning("file without a row registered", file=path, study=header.study_instance_uid, outcome=arrival.value)

@@ -1,0 +1,83 @@
+"""The data folder: where everything lies that must outlive the node, and the lock that lets one node work on it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from dicomnode.errors import ConfigurationError
+
+_LOCK_TRIES = 10
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The folder that holds all that must outlive the node."""
+
+    root: Path
+
+    @property
+    def spool(self) -> Path:
+        """Received instances."""
+        return self.root / "spool"
+
+    @property
+    def derived(self) -> Path:
+        """Derived instances."""
+        return self.root / "derived"
+
+    @property
+    def journal(self) -> Path:
+        """The SQLite file."""
+        return self.root / "journal.sqlite"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the running node; holds what `status` tells of it."""
+        return self.root / "node.lock"
+
+    def create(self) -> None:
+        """Make the folder, for this user alone. Raises ConfigurationError if that is not possible."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not os.access(self.root, os.W_OK | os.X_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            raise ConfigurationError(
+                f"node.data_dir: {self.root} can't be used ({error.strerror}); name a folder that this user may write"
+            ) from error
+
+
+def take_lock(path: Path) -> TextIO:
+    """Make sure that only one node works on a data folder; the lock ends with the process.
+
+    Raises ConfigurationError if another one does.
+    """
+    file = path.open("a+", encoding="utf-8")
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            time.sleep(0.05)  # `status` holds the lock for an instant to see whether a node does
+    file.close()
+    raise ConfigurationError(f"node.data_dir: another node is working on {path.parent}; stop it first")
+
+
+def running(path: Path) -> dict[str, object] | None:
+    """Return what the node that holds this lock says of itself; None if none is running."""
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return None
+            except BlockingIOError:
+                facts = json.loads(file.read() or "{}")
+                return facts if isinstance(facts, dict) else {}
+    except FileNotFoundError:
+        return None

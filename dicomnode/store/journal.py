@@ -1,0 +1,364 @@
+"""The journal: every study, instance and move, one transaction each. The stages' conveyor belt and the only truth."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, and_, func, or_, select, update
+from sqlalchemy.exc import OperationalError
+
+from dicomnode.errors import InvariantBroken, TransientFault
+from dicomnode.store.rows import Arrival, Claim, Move, claim_of, instance_of, instance_row, study_of
+from dicomnode.store.schema import instances, moves, studies
+from dicomnode.study import Event, Instance, Study, StudyState, next_state
+
+NODE = "node"
+
+
+class Journal:
+    """Writes go one at a time through `transaction`; each is on the disk when it returns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = engine.execution_options(writes=True)
+        # SQLite lets one writer in and makes the others poll; a lock of our own wakes the next at once
+        self._turn = threading.RLock()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open the one write transaction; commits at the end, rolls back on an exception."""
+        with self._turn, _faults(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a consistent view for reading."""
+        with _faults(), self._engine.begin() as connection:
+            yield connection
+
+    # --- receive
+
+    def is_kept(self, sop_instance_uid: str, sha256: str) -> bool:
+        """Tell whether exactly this content is already in the spool."""
+        query = select(instances.c.path).where(
+            instances.c.sop_instance_uid == sop_instance_uid,
+            instances.c.sha256 == sha256,
+            instances.c.purged_at.is_(None),
+        )
+        with self.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def kept_path(self, sop_instance_uid: str) -> str | None:
+        """Return the spool path of the copy that is kept under this UID, if its file is still here."""
+        query = select(instances.c.path).where(
+            instances.c.sop_instance_uid == sop_instance_uid,
+            instances.c.kept,
+            instances.c.purged_at.is_(None),
+        )
+        with self.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def record_instance(self, new: Instance, now: datetime) -> Arrival:
+        """Record a stored instance and move its study; returns what the instance turned out to be."""
+        header = new.header
+        with self.transaction() as connection:
+            rows = (
+                connection.execute(select(instances).where(instances.c.sop_instance_uid == header.sop_instance_uid))
+                .mappings()
+                .all()
+            )
+            same = next((row for row in rows if row["sha256"] == new.sha256), None)
+            if same is not None and same["purged_at"] is None:
+                return Arrival.DUPLICATE
+            kept = same["kept"] if same is not None else not rows
+            study = self._study_row(connection, header.study_instance_uid)
+            version = 1 if study is None else study["version"] + (study["state"] != StudyState.RECEIVING.value)
+            if study is None:
+                self._insert_study(connection, new, now)
+            if same is not None:
+                again = {"purged_at": None, "path": new.path, "version": version, "received_at": now}
+                connection.execute(_where_instance(update(instances), new).values(again))
+            else:
+                connection.execute(instances.insert().values(**instance_row(new), kept=kept, version=version))
+            self._move_for_arrival(connection, study, new, kept, version, now)
+            return Arrival.NEW if kept else Arrival.CONFLICT
+
+    def _insert_study(self, connection: Connection, new: Instance, now: datetime) -> None:
+        connection.execute(
+            studies.insert().values(
+                study_instance_uid=new.header.study_instance_uid, state=StudyState.RECEIVING.value, version=1,
+                reason="", calling_ae_title=new.calling_ae_title, created_at=now, updated_at=now,
+                last_instance_at=now, next_at=now,
+            )
+        )  # fmt: skip
+
+    def _move_for_arrival(
+        self,
+        connection: Connection,
+        study: RowMapping | None,
+        new: Instance,
+        kept: bool,
+        version: int,
+        now: datetime,
+    ) -> None:
+        uid = new.header.study_instance_uid
+        if not kept:
+            reason = (
+                f"instance {new.header.sop_instance_uid} came again with other content; the first copy is kept "
+                f"and used, the second lies in {new.path}"
+            )
+            self.move(
+                connection,
+                uid,
+                Event.CONFLICT,
+                reason,
+                now,
+                version=version,
+                last_instance_at=now,
+                next_at=None,
+            )
+        elif study is None:
+            self.note(
+                connection,
+                uid,
+                Event.FIRST_INSTANCE,
+                None,
+                f"first instance from {new.calling_ae_title}",
+                now,
+            )
+        elif study["state"] == StudyState.RECEIVING.value:
+            connection.execute(_where(uid).values(last_instance_at=now, next_at=now, updated_at=now))
+        elif study["state"] == StudyState.HELD.value and self._has_conflict(connection, uid):
+            connection.execute(_where(uid).values(last_instance_at=now, updated_at=now, version=version))
+        else:
+            reason = f"{new.header.content.value} instance arrived after the study was {study['state']}"
+            self.move(
+                connection, uid, Event.LATE_INSTANCE, reason, now, version=version, last_instance_at=now, next_at=now,
+                claim=None, lease_until=None, attempts=0,
+            )  # fmt: skip
+
+    def _has_conflict(self, connection: Connection, uid: str) -> bool:
+        query = select(instances.c.path).where(instances.c.study_instance_uid == uid, instances.c.kept.is_(False))
+        return connection.execute(query).first() is not None
+
+    # --- moves
+
+    def move(
+        self,
+        connection: Connection,
+        uid: str,
+        event: Event,
+        reason: str,
+        now: datetime,
+        actor: str = NODE,
+        **changes: Any,
+    ) -> StudyState:
+        """Make one move of house table 4 inside `connection`'s transaction and return the new state.
+
+        Raises InvariantBroken where the table has no such move.
+        """
+        row = self._study_row(connection, uid)
+        if row is None:
+            raise InvariantBroken(f"a move of the unknown study {uid}")
+        before = StudyState(row["state"])
+        after = next_state(before, event)
+        values = {"state": after.value, "reason": reason, "updated_at": now, **changes}
+        connection.execute(_where(uid).values(**values))
+        self.note(connection, uid, event, before, reason, now, actor, after, changes.get("version", row["version"]))
+        return after
+
+    def note(
+        self, connection: Connection, uid: str, event: Event, before: StudyState | None, reason: str, now: datetime,
+        actor: str = NODE, after: StudyState = StudyState.RECEIVING, version: int = 1,
+    ) -> None:  # fmt: skip
+        """Write one line of a study's story."""
+        connection.execute(
+            moves.insert().values(
+                study_instance_uid=uid, version=version, at=now, event=event.name,
+                from_state=before.value if before else None, to_state=after.value, reason=reason, actor=actor,
+            )
+        )  # fmt: skip
+
+    def set_waiting(self, seen: Study, until: datetime, reason: str) -> None:
+        """Record why a receiving study still waits, and when to look again; no move, no story line."""
+        with self.transaction() as connection:
+            # an instance that came since has set next_at to its own arrival: that look must not be put off
+            unchanged = studies.c.last_instance_at == seen.last_instance_at
+            receiving = studies.c.state == StudyState.RECEIVING.value
+            connection.execute(
+                _where(seen.study_instance_uid).where(unchanged, receiving).values(next_at=until, reason=reason)
+            )
+
+    def decide(
+        self, seen: Study, event: Event, reason: str, now: datetime, actor: str = NODE, **changes: Any
+    ) -> bool:  # fmt: skip
+        """Make a move only if the study is still as it was seen; tells whether it was made."""
+        with self.transaction() as connection:
+            row = self._study_row(connection, seen.study_instance_uid)
+            same = row is not None and (row["state"], row["version"], row["last_instance_at"]) == (
+                seen.state.value, seen.version, seen.last_instance_at,
+            )  # fmt: skip
+            if same:
+                self.move(connection, seen.study_instance_uid, event, reason, now, actor, **changes)
+            return same
+
+    # --- process
+
+    def claim(self, now: datetime, lease_s: float) -> Claim | None:
+        """Take the most urgent routed study that is due; the attempt counts from now on, whatever becomes of it."""
+        due = and_(
+            studies.c.state == StudyState.ROUTED.value,
+            or_(studies.c.next_at.is_(None), studies.c.next_at <= now),
+        )
+        query = select(studies).where(due).order_by(studies.c.priority.desc(), studies.c.created_at).limit(1)
+        with self.reading() as connection:  # most ticks find nothing, and need no write lock for that
+            if connection.execute(query).first() is None:
+                return None
+        with self.transaction() as connection:
+            row = connection.execute(query).mappings().first()
+            if row is None:
+                return None
+            token = secrets.token_hex(16)
+            attempt = row["attempts"] + 1
+            self.move(
+                connection, row["study_instance_uid"], Event.CLAIMED, f"attempt {attempt} of {row['pipeline']}", now,
+                claim=token, lease_until=now + timedelta(seconds=lease_s), attempts=attempt,
+            )  # fmt: skip
+            fresh = self._study_row(connection, row["study_instance_uid"])
+            assert fresh is not None  # noqa: S101 - moved just now
+            return claim_of(fresh)
+
+    def holds(self, connection: Connection, claim: Claim) -> bool:
+        """Tell whether the attempt still owns the study: the fence against a late twin."""
+        row = self._study_row(connection, claim.study.study_instance_uid)
+        return row is not None and row["claim"] == claim.token and row["state"] == StudyState.PROCESSING.value
+
+    def outrun(self, connection: Connection, claim: Claim) -> StudyState | None:
+        """Return the state of a study that a late instance took away from its attempt; None if that is not so."""
+        row = self._study_row(connection, claim.study.study_instance_uid)
+        on_the_road = (StudyState.RECEIVING.value, StudyState.ROUTED.value, StudyState.PROCESSING.value)
+        if row is None or row["version"] <= claim.study.version or row["state"] not in on_the_road:
+            return None
+        return StudyState(row["state"])
+
+    def end_attempt(
+        self,
+        claim: Claim,
+        event: Event,
+        reason: str,
+        now: datetime,
+        next_at: datetime | None = None,
+        uncounted: bool = False,
+    ) -> bool:
+        """Give a claimed study back without derived instances; tells whether the claim still held."""
+        with self.transaction() as connection:
+            if not self.holds(connection, claim):
+                return False
+            changes: dict[str, Any] = {"claim": None, "lease_until": None, "next_at": next_at}
+            if uncounted:
+                changes["attempts"] = claim.study.attempts - 1
+            self.move(connection, claim.study.study_instance_uid, event, reason, now, **changes)
+            return True
+
+    def expired_claims(self, now: datetime | None) -> list[Claim]:
+        """Return the claims whose lease ran out by `now`; None: all of them (the node was just started)."""
+        condition = studies.c.state == StudyState.PROCESSING.value
+        if now is not None:
+            condition = and_(condition, studies.c.lease_until <= now)
+        with self.reading() as connection:
+            rows = connection.execute(select(studies, _INSTANCES).where(condition)).mappings().all()
+        return [claim_of(row) for row in rows]
+
+    # --- reading
+
+    def study(self, uid: str) -> Study | None:
+        """Return one study."""
+        return next(iter(self._studies(studies.c.study_instance_uid == uid)), None)
+
+    def studies(self, state: StudyState | None = None) -> list[Study]:
+        """Return all studies, the newest first."""
+        return self._studies(None if state is None else studies.c.state == state.value)
+
+    def due(self, state: StudyState, now: datetime) -> list[Study]:
+        """Return the studies of one state whose time to be looked at has come."""
+        return self._studies(and_(studies.c.state == state.value, studies.c.next_at <= now))
+
+    def _studies(self, condition: Any) -> list[Study]:
+        query = select(studies, _INSTANCES).order_by(studies.c.created_at.desc())
+        with self.reading() as connection:
+            rows = connection.execute(query if condition is None else query.where(condition)).mappings().all()
+        return [study_of(row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of studies per state."""
+        with self.reading() as connection:
+            rows = connection.execute(select(studies.c.state, func.count()).group_by(studies.c.state))
+            return {row[0]: row[1] for row in rows}
+
+    def instances(self, uid: str, kept: bool = True) -> list[Instance]:
+        """Return the instances of a study whose files are here, in order of arrival."""
+        query = select(instances).where(
+            instances.c.study_instance_uid == uid, instances.c.kept.is_(kept), instances.c.purged_at.is_(None)
+        )
+        with self.reading() as connection:
+            rows = connection.execute(query.order_by(instances.c.received_at)).mappings().all()
+        return [instance_of(row) for row in rows]
+
+    def update_header(self, instance: Instance) -> None:
+        """Replace what is known of an instance's header: the rules may look at other keywords than when it came."""
+        values = {name: instance_row(instance)[name] for name in ("attributes", "content", "flaw")}
+        with self.transaction() as connection:
+            connection.execute(_where_instance(update(instances), instance).values(**values))
+
+    def moves(self, uid: str) -> list[Move]:
+        """Return a study's story, the oldest move first."""
+        query = select(moves).where(moves.c.study_instance_uid == uid).order_by(moves.c.id)
+        with self.reading() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [Move(**{name: row[name] for name in Move.__dataclass_fields__}) for row in rows]
+
+    def known_paths(self) -> set[str]:
+        """Return the spool path of every instance that should have a file."""
+        with self.reading() as connection:
+            return set(connection.execute(select(instances.c.path).where(instances.c.purged_at.is_(None))).scalars())
+
+    def _study_row(self, connection: Connection, uid: str) -> RowMapping | None:
+        query = select(studies, _INSTANCES).where(studies.c.study_instance_uid == uid)
+        return connection.execute(query).mappings().first()
+
+
+_INSTANCES = (
+    select(func.count())
+    .where(instances.c.study_instance_uid == studies.c.study_instance_uid, instances.c.kept)
+    .correlate(studies)
+    .scalar_subquery()
+    .label("instances")
+)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Turn a busy or full database into a TransientFault: nothing was committed, the same may succeed later."""
+    try:
+        yield
+    except OperationalError as error:
+        raise TransientFault(f"the journal can't be used at the moment ({error.orig})") from error
+
+
+def _where(uid: str) -> Any:
+    return update(studies).where(studies.c.study_instance_uid == uid)
+
+
+def _where_instance(statement: Any, new: Instance) -> Any:
+    return statement.where(
+        instances.c.sop_instance_uid == new.header.sop_instance_uid, instances.c.sha256 == new.sha256
+    )

@@ -1,0 +1,300 @@
+"""Derived instances and their way to PACS: one delivery per instance and destination, kept until it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from dicomnode.store.journal import Journal
+from dicomnode.store.rows import Claim
+from dicomnode.store.schema import deliveries, derived, studies
+from dicomnode.store.spool import Spool
+from dicomnode.study import DerivedInstance, Event, SendOutcome, SendReport, StudyState
+
+
+class DeliveryState(Enum):
+    """Where one derived instance stands on its way to one destination."""
+
+    WAITING = "WAITING"
+    SENT = "SENT"
+    REFUSED = "REFUSED"  # for good
+    GIVEN_UP = "GIVEN_UP"  # the destination was away for too long
+    WITHHELD = "WITHHELD"  # the guard said no; an operator may release it
+    WITHDRAWN = "WITHDRAWN"  # an operator rejected it
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One derived instance that lies on disk: ready to be recorded."""
+
+    instance: DerivedInstance
+    path: str
+    sha256: str
+    derivation_key: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One derived instance to one destination."""
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    destination: str
+    kind: str
+    path: str
+    state: DeliveryState
+    attempts: int
+    created_at: datetime
+    next_at: datetime
+    sent_at: datetime | None
+    status: int | None
+    message: str
+
+
+class Outbox:
+    """The derived instances of the journal, and their files in `spool`."""
+
+    def __init__(self, journal: Journal, spool: Spool) -> None:
+        self._journal = journal
+        self.spool = spool
+
+    # --- filled by the process stage
+
+    def has(self, derivation_key: str) -> bool:
+        """Tell whether this derivation was made before, so that the work need not be done again."""
+        query = select(derived.c.path).where(derived.c.derivation_key == derivation_key, derived.c.purged_at.is_(None))
+        with self._journal.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def commit(self, claim: Claim, made: Sequence[Stored], held: str | None, reason: str, now: datetime) -> bool:
+        """Record the derived instances of one attempt and move the study; tells whether the claim still held.
+
+        `held` is the guard's sentence if nothing may leave without an operator's release. Derived instances have UIDs
+        that follow from their sources, so what an earlier attempt recorded is left as it is.
+        """
+        uid = claim.study.study_instance_uid
+        with self._journal.transaction() as connection:
+            if not self._journal.holds(connection, claim):
+                return self._commit_outrun(connection, claim, made, held, now)
+            self._insert(connection, claim, made, held, now)
+            self._offer_again(connection, uid, claim.study.destinations, now)
+            withheld = self._count(connection, uid, DeliveryState.WITHHELD)
+            event = Event.QUARANTINED if withheld else Event.DERIVED
+            sentence = held or "derived instances of an earlier version wait for an operator's release"
+            self._journal.move(
+                connection, uid, event, sentence if withheld else reason, now, claim=None, lease_until=None, next_at=now
+            )
+            return True
+
+    def _commit_outrun(
+        self, connection: Connection, claim: Claim, made: Sequence[Stored], held: str | None, now: datetime
+    ) -> bool:
+        """Keep the work of an attempt whose study grew meanwhile: what came later changes nothing in it."""
+        state = self._journal.outrun(connection, claim)
+        if state is None:
+            return False
+        uid, version = claim.study.study_instance_uid, claim.study.version
+        self._insert(connection, claim, made, held, now)
+        reason = f"{len(made)} derived instances of version {version}, while a newer version is on its way"
+        self._journal.note(connection, uid, Event.DERIVED, state, reason, now, after=state, version=version)
+        return True
+
+    def _insert(
+        self, connection: Connection, claim: Claim, made: Sequence[Stored], held: str | None, now: datetime
+    ) -> None:
+        uid = claim.study.study_instance_uid
+        for stored in made:
+            connection.execute(insert(derived).values(**_derived_row(uid, claim, stored, now)).on_conflict_do_nothing())
+            for destination in claim.study.destinations:
+                row = _delivery_row(uid, stored.instance.sop_instance_uid, destination, bool(held), now)
+                connection.execute(insert(deliveries).values(**row).on_conflict_do_nothing())
+
+    def _offer_again(self, connection: Connection, uid: str, destinations: Iterable[str], now: datetime) -> None:
+        """Let failed deliveries start afresh (the study was requeued), and add those of a new destination."""
+        failed = (DeliveryState.REFUSED.value, DeliveryState.GIVEN_UP.value)
+        fresh = {"state": DeliveryState.WAITING.value, "attempts": 0, "created_at": now, "next_at": now}
+        mine = deliveries.c.study_instance_uid == uid
+        connection.execute(update(deliveries).where(mine, deliveries.c.state.in_(failed)).values(**fresh))
+        known = select(derived.c.sop_instance_uid).where(
+            derived.c.study_instance_uid == uid, derived.c.purged_at.is_(None)
+        )
+        for sop_instance_uid in connection.execute(known).scalars().all():
+            states = set(
+                connection.execute(
+                    select(deliveries.c.state).where(deliveries.c.sop_instance_uid == sop_instance_uid)
+                ).scalars()
+            )
+            if states & {DeliveryState.WITHHELD.value, DeliveryState.WITHDRAWN.value}:
+                continue
+            for destination in destinations:
+                row = _delivery_row(uid, sop_instance_uid, destination, False, now)
+                connection.execute(insert(deliveries).values(**row).on_conflict_do_nothing())
+
+    # --- emptied by the deliver stage
+
+    def due(self, destination: str, now: datetime, limit: int = 200) -> list[Delivery]:
+        """Return what is to be sent now, the most urgent study first; studies that wait for a person are left out."""
+        paused = (StudyState.HELD.value, StudyState.REJECTED.value)
+        query = (
+            _DELIVERIES.join(studies, studies.c.study_instance_uid == deliveries.c.study_instance_uid)
+            .where(deliveries.c.destination == destination, deliveries.c.state == DeliveryState.WAITING.value)
+            .where(deliveries.c.next_at <= now, studies.c.state.not_in(paused))
+            .order_by(studies.c.priority.desc(), deliveries.c.created_at)
+            .limit(limit)
+        )
+        with self._journal.reading() as connection:
+            return [_delivery(row) for row in connection.execute(query).mappings()]
+
+    def record(self, delivery: Delivery, report: SendReport, retry_at: datetime, give_up: bool, now: datetime) -> None:
+        """Record how one attempt to send ended."""
+        state = {
+            SendOutcome.DELIVERED: DeliveryState.SENT,
+            SendOutcome.REFUSED: DeliveryState.REFUSED,
+            SendOutcome.TRANSIENT: DeliveryState.GIVEN_UP if give_up else DeliveryState.WAITING,
+        }[report.outcome]
+        values: dict[str, Any] = {
+            "state": state.value, "attempts": delivery.attempts + 1, "next_at": retry_at,
+            "status": report.status, "message": report.message,
+        }  # fmt: skip
+        if state is DeliveryState.SENT:
+            values["sent_at"] = now
+        waiting = DeliveryState.WAITING.value
+        with self._journal.transaction() as connection:
+            connection.execute(_where_delivery(delivery).where(deliveries.c.state == waiting).values(**values))
+
+    def settle(self, now: datetime) -> list[str]:
+        """Close every delivering study of which nothing waits any more; returns their UIDs."""
+        closed = []
+        with self._journal.reading() as connection:
+            delivering = (
+                connection.execute(
+                    select(studies.c.study_instance_uid).where(studies.c.state == StudyState.DELIVERING.value)
+                )
+                .scalars()
+                .all()
+            )
+        for uid in delivering:
+            with self._journal.transaction() as connection:
+                state = connection.execute(select(studies.c.state).where(studies.c.study_instance_uid == uid)).scalar()
+                if state == StudyState.DELIVERING.value and self._close(connection, uid, now):
+                    closed.append(uid)
+        return closed
+
+    def _close(self, connection: Connection, uid: str, now: datetime) -> bool:
+        if self._count(connection, uid, DeliveryState.WAITING):
+            return False
+        failed = (
+            connection.execute(
+                _DELIVERIES.where(
+                    deliveries.c.study_instance_uid == uid,
+                    deliveries.c.state.in_((DeliveryState.REFUSED.value, DeliveryState.GIVEN_UP.value)),
+                )
+            )
+            .mappings()
+            .all()
+        )
+        if failed:
+            first = _delivery(failed[0])
+            word = "refused" if first.state is DeliveryState.REFUSED else "could not be reached for"
+            reason = f"{first.destination} {word} {len(failed)} instance(s): {first.message}"
+            self._journal.move(connection, uid, Event.REFUSED, reason, now)
+        else:
+            sent = self._count(connection, uid, DeliveryState.SENT)
+            self._journal.move(connection, uid, Event.ALL_DELIVERED, f"{sent} deliveries done", now)
+        return True
+
+    def _count(self, connection: Connection, uid: str, state: DeliveryState) -> int:
+        query = select(func.count()).where(deliveries.c.study_instance_uid == uid, deliveries.c.state == state.value)
+        return connection.execute(query).scalar_one()
+
+    # --- an operator's decisions, and reading
+
+    def release(self, uid: str, actor: str, now: datetime) -> int:
+        """Send what the guard withheld; returns the number of deliveries, 0 if nothing was withheld."""
+        with self._journal.transaction() as connection:
+            number = self._count(connection, uid, DeliveryState.WITHHELD)
+            if number:
+                self._flip(connection, uid, DeliveryState.WITHHELD, DeliveryState.WAITING, now)
+                self._journal.move(connection, uid, Event.RELEASED, f"released by {actor}", now, actor, next_at=now)
+            return number
+
+    def reject(self, uid: str, actor: str, now: datetime) -> None:
+        """Withdraw whatever of the study has not been sent."""
+        with self._journal.transaction() as connection:
+            for state in (DeliveryState.WITHHELD, DeliveryState.WAITING):
+                self._flip(connection, uid, state, DeliveryState.WITHDRAWN, now)
+            self._journal.move(connection, uid, Event.REJECTED, f"rejected by {actor}", now, actor, next_at=now)
+
+    def _flip(self, connection: Connection, uid: str, old: DeliveryState, new: DeliveryState, now: datetime) -> None:
+        mine = update(deliveries).where(deliveries.c.study_instance_uid == uid, deliveries.c.state == old.value)
+        connection.execute(mine.values(state=new.value, next_at=now, created_at=now))
+
+    def deliveries(self, uid: str) -> list[Delivery]:
+        """Return every delivery of a study."""
+        query = _DELIVERIES.where(deliveries.c.study_instance_uid == uid).order_by(deliveries.c.created_at)
+        with self._journal.reading() as connection:
+            return [_delivery(row) for row in connection.execute(query).mappings()]
+
+    def waiting(self) -> Mapping[str, int]:
+        """Return the number of waiting deliveries per destination."""
+        query = select(deliveries.c.destination, func.count()).where(deliveries.c.state == DeliveryState.WAITING.value)
+        with self._journal.reading() as connection:
+            rows = connection.execute(query.group_by(deliveries.c.destination))
+            return {row[0]: row[1] for row in rows}
+
+    def known_paths(self) -> set[str]:
+        """Return the path of every derived instance that should have a file."""
+        with self._journal.reading() as connection:
+            return set(connection.execute(select(derived.c.path).where(derived.c.purged_at.is_(None))).scalars())
+
+    def derived(self, uid: str) -> list[Mapping[str, Any]]:
+        """Return the derived instances of a study: UID, series, SOP class, kind, path, time, version."""
+        query = select(derived).where(derived.c.study_instance_uid == uid).order_by(derived.c.created_at)
+        with self._journal.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+_DELIVERIES = select(deliveries, derived.c.path, derived.c.kind).join(
+    derived, derived.c.sop_instance_uid == deliveries.c.sop_instance_uid
+)
+
+
+def _where_delivery(delivery: Delivery) -> Any:
+    return update(deliveries).where(
+        deliveries.c.sop_instance_uid == delivery.sop_instance_uid,
+        deliveries.c.destination == delivery.destination,
+    )
+
+
+def _delivery(row: RowMapping) -> Delivery:
+    plain = {name: row[name] for name in Delivery.__dataclass_fields__ if name != "state"}
+    return Delivery(**plain, state=DeliveryState(row["state"]))
+
+
+def _derived_row(uid: str, claim: Claim, stored: Stored, now: datetime) -> dict[str, Any]:
+    instance = stored.instance
+    return {
+        "sop_instance_uid": instance.sop_instance_uid, "study_instance_uid": uid,
+        "series_instance_uid": instance.series_instance_uid, "sop_class_uid": instance.sop_class_uid,
+        "kind": instance.kind, "derivation_key": stored.derivation_key, "path": stored.path, "sha256": stored.sha256,
+        "created_at": now, "version": claim.study.version,
+    }  # fmt: skip
+
+
+def _delivery_row(uid: str, sop_instance_uid: str, destination: str, withheld: bool, now: datetime) -> dict[str, Any]:
+    state = DeliveryState.WITHHELD if withheld else DeliveryState.WAITING
+    return {
+        "sop_instance_uid": sop_instance_uid, "destination": destination, "study_instance_uid": uid,
+        "state": state.value, "attempts": 0, "created_at": now, "next_at": now, "message": "",
+    }  # fmt: skip
+
+
+def retry_at(now: datetime, attempts: int, schedule_s: Sequence[float]) -> datetime:
+    """Return when to try again after `attempts` failures: the schedule, then hourly."""
+    return now + timedelta(seconds=schedule_s[attempts - 1] if attempts <= len(schedule_s) else 3600.0)

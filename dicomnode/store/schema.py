@@ -1,0 +1,158 @@
+"""The journal's tables, and how the database is opened so that what was committed survives a power cut."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+)  # fmt: skip
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """A moment, stored as seconds since 1970 so that every database compares it alike."""
+
+    impl = Float(53)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> float | None:
+        """Return the seconds of an aware datetime."""
+        return None if value is None else value.timestamp()
+
+    def process_result_value(self, value: float | None, dialect: Any) -> datetime | None:
+        """Return the aware datetime (UTC) of stored seconds."""
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+metadata = MetaData()
+
+studies = Table(
+    "studies", metadata,
+    Column("study_instance_uid", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("last_instance_at", UtcTime, nullable=False),
+    Column("next_at", UtcTime),  # when a stage should look again
+    Column("attempts", Integer, nullable=False, default=0),  # counted when an attempt starts
+    Column("claim", String(32)),  # the fence: only who holds it may commit the attempt
+    Column("lease_until", UtcTime),
+    Column("rule", Text),
+    Column("pipeline", String(64)),
+    Column("options", JSON, nullable=False, default=dict),
+    Column("destinations", JSON, nullable=False, default=list),
+    Column("sources", JSON, nullable=False, default=list),
+    Column("priority", Integer, nullable=False, default=0),
+    Index("studies_by_state", "state", "next_at"),
+)  # fmt: skip
+
+instances = Table(
+    "instances", metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("sha256", String(64), primary_key=True),  # of the dataset as received; a conflicting copy has its own row
+    Column("kept", Boolean, nullable=False),  # False: came under a UID that was taken by other content
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("transfer_syntax_uid", String(64), nullable=False),
+    Column("content", String(32), nullable=False),
+    Column("flaw", Text),
+    Column("attributes", JSON, nullable=False),
+    Column("path", Text, nullable=False, unique=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("calling_ae_title", String(16), nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("purged_at", UtcTime),
+    Index("instances_by_study", "study_instance_uid"),
+)  # fmt: skip
+
+moves = Table(
+    "moves", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("event", String(20), nullable=False),
+    Column("from_state", String(16)),
+    Column("to_state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", String(64), nullable=False),
+    Index("moves_by_study", "study_instance_uid"),
+)  # fmt: skip
+
+derived = Table(
+    "derived", metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", String(64), nullable=False),
+    Column("sop_class_uid", String(64), nullable=False),
+    Column("kind", String(64), nullable=False),
+    Column("derivation_key", String(64), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("purged_at", UtcTime),
+    Index("derived_by_study", "study_instance_uid"),
+    Index("derived_by_key", "derivation_key"),
+)  # fmt: skip
+
+deliveries = Table(
+    "deliveries", metadata,
+    Column("sop_instance_uid", String(64), ForeignKey("derived.sop_instance_uid"), primary_key=True),
+    Column("destination", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("created_at", UtcTime, nullable=False),
+    Column("next_at", UtcTime, nullable=False),
+    Column("sent_at", UtcTime),
+    Column("status", Integer),
+    Column("message", Text, nullable=False, default=""),
+    Index("deliveries_due", "destination", "state", "next_at"),
+    Index("deliveries_by_study", "study_instance_uid"),
+)  # fmt: skip
+
+# SQLite before 3.51.3 can corrupt a write-ahead log when it is reset; the rollback journal has no such fault.
+_SAFE_WAL = (3, 51, 3)
+
+
+def open_database(path: Path) -> Engine:
+    """Open (and create) the SQLite file so that a commit is on the disk when it returns."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
+    mode = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "TRUNCATE"
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+        for pragma in (f"journal_mode={mode}", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    metadata.create_all(engine.execution_options(writes=True))
+    return engine

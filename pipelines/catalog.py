@@ -1,0 +1,75 @@
+"""Which pipelines there are; runs one by its name. Importing this is cheap: a pipeline is loaded when it first runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from types import MappingProxyType
+
+from pipelines.contract import PipelineInput, PipelineResult
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Where a pipeline lives (a module with `run(pipeline_input, device)`) and its version.
+
+    The version names the numbers that come out: it changes with every change that alters them.
+    """
+
+    module: str
+    version: str
+
+
+PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
+    {
+        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "1.0.0"),
+    }
+)
+
+
+def run(name: str, pipeline_input: PipelineInput, device: str = "auto") -> PipelineResult:
+    """Run the pipeline of this name on a device ("auto", "cpu", "cuda", "cuda:0").
+
+    Raises ValueError on an unknown pipeline, option or device, UnsuitableAcquisition when the images can't be used.
+    """
+    pipeline = _find(name)
+    result: PipelineResult = import_module(pipeline.module).run(pipeline_input, _resolve_device(device))
+    return replace(result, provenance=replace(result.provenance, pipeline=name, version=pipeline.version))
+
+
+def version_of(name: str) -> str:
+    """Return the version of the pipeline of this name; raises ValueError when there is none."""
+    return _find(name).version
+
+
+def warm_up(device: str = "auto", threads: int | None = None) -> None:
+    """Load torch and the pipelines, so that the first study doesn't wait; use at most `threads` CPU threads."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    _resolve_device(device)
+    for pipeline in PIPELINES.values():
+        import_module(pipeline.module)
+
+
+def _find(name: str) -> Pipeline:
+    try:
+        return PIPELINES[name]
+    except KeyError:
+        raise ValueError(f"there is no pipeline {name!r}; there are {', '.join(sorted(PIPELINES))}") from None
+
+
+def _resolve_device(device: str) -> str:
+    """Return the torch device to use; raises ValueError when it can't be had."""
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = device.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"there is no device {device!r}; there are auto, cpu, cuda, cuda:0, ...")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"the device {device!r} was asked for, but torch finds no CUDA here")
+    return device

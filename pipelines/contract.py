@@ -1,0 +1,124 @@
+"""What goes into a pipeline and what comes out: plain arrays with geometry, no DICOM.
+
+The node fills a `PipelineInput`, a child process runs `pipeline(input) -> PipelineResult`, the node writes the result.
+Both sides are pickled between our own two processes, so they hold only numpy arrays and frozen values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from pipelines.images import Projections, Volume
+
+OptionValue = str | int | float | bool
+
+
+class CardiacState(Enum):
+    """Under which condition the tracer was given."""
+
+    STRESS = "stress"
+    REST = "rest"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One projection set of a study, or a vendor's reconstruction where there is nothing else."""
+
+    key: str  # opaque; the derived data name the acquisition they came from by it
+    projections: Projections | None = None
+    reconstruction: Volume | None = None
+    state: CardiacState = CardiacState.UNKNOWN
+    assumptions: tuple[str, ...] = ()  # what the reader had to assume, in words
+
+
+@dataclass(frozen=True)
+class PipelineInput:
+    """All that a pipeline may look at."""
+
+    acquisition: Acquisition
+    ct: Volume | None = None
+    mu_map: Volume | None = None
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "options": dict(self.options)}
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", MappingProxyType(dict(self.options)))
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+
+
+class DerivedKind(Enum):
+    """The kinds of image data that a pipeline may return (interface: what is sent back)."""
+
+    DENOISED_PROJECTIONS = "denoised projections"
+    RECONSTRUCTION = "reconstruction"  # not corrected for attenuation
+    CORRECTED_RECONSTRUCTION = "attenuation-corrected reconstruction"
+    MU_MAP = "attenuation map"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """One derived image: `data` is Projections for DENOISED_PROJECTIONS, else a Volume."""
+
+    kind: DerivedKind
+    data: Projections | Volume
+    description: str  # how it was made, one sentence (becomes the Derivation Description)
+
+
+class Verdict(Enum):
+    """What the guard says of a result."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+    WARN = "warn"
+    QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check of the guard or of the input: a verdict and a sentence that a physicist understands."""
+
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A named number with its UCUM unit, for the report."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which pipeline, of which version, with which settings made a result."""
+
+    pipeline: str
+    version: str
+    settings: tuple[tuple[str, str], ...] = ()  # name, value with unit, in the order to print
+    assumptions: tuple[str, ...] = ()
+    corrections: tuple[str, ...] = ()  # DICOM Corrected Image terms that our own model applied: ATTN, SCAT, ...
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """All that a pipeline returns."""
+
+    derived: tuple[Derived, ...]
+    provenance: Provenance
+    findings: tuple[Finding, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest verdict of all findings."""
+        order = [Verdict.PASS, Verdict.WARN, Verdict.QUARANTINE]
+        return max((finding.verdict for finding in self.findings), key=order.index, default=Verdict.PASS)

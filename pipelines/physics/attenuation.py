@@ -1,0 +1,88 @@
+"""The mu-map: from Hounsfield units, checked for its unit, and brought onto the grid of a reconstruction."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.geometry import VoxelGrid
+from pipelines.images import Unit, UnsuitableAcquisition, Volume
+
+WATER_PER_CM = 0.1538  # at 140.5 keV, narrow beam (NIST XCOM)
+_BONE_SLOPE = 1.09e-4 / WATER_PER_CM  # per Hounsfield unit above water, 120-130 kVp
+_PLAUSIBLE_PER_CM = (0.05, 0.5)  # where the largest value of a patient's or phantom's map lies
+
+
+def mu_from_hounsfield(ct: Volume) -> Volume:
+    """Return the mu-map at 140.5 keV of a CT, by two straight lines that meet at water.
+
+    Below 0 HU tissue is a mix of air and water; above, bone attenuates 140 keV less than its CT number says.
+    Burger et al., Eur. J. Nucl. Med. 29 (2002) 922. Raises UnsuitableAcquisition on values that are no Hounsfield units.
+    """
+    if ct.unit is not Unit.HOUNSFIELD:
+        raise UnsuitableAcquisition(f"a CT in {ct.unit.value} can't be turned into a mu-map; expected Hounsfield units")
+    hounsfield = ct.values.astype(np.float64)
+    soft = WATER_PER_CM * (1 + hounsfield / 1000)
+    bone = WATER_PER_CM * (1 + _BONE_SLOPE * hounsfield)
+    mu = np.maximum(np.where(hounsfield <= 0, soft, bone), 0)
+    return Volume(mu.astype(np.float32), ct.grid, Unit.PER_CM)
+
+
+def check_mu_map(mu_map: Volume) -> None:
+    """Raise UnsuitableAcquisition unless the values can be attenuation coefficients in 1/cm.
+
+    A map in 1/mm or in Hounsfield units would pass every later step and give a wrong image in silence.
+    """
+    if mu_map.unit is not Unit.PER_CM:
+        raise UnsuitableAcquisition(f"a mu-map in {mu_map.unit.value}; expected 1/cm")
+    low, high = float(mu_map.values.min()), float(mu_map.values.max())
+    if low < -1e-3 or not _PLAUSIBLE_PER_CM[0] <= high <= _PLAUSIBLE_PER_CM[1]:
+        raise UnsuitableAcquisition(
+            f"the mu-map's values go from {low:.4g} to {high:.4g} 1/cm; water is {WATER_PER_CM} 1/cm, so the largest "
+            f"should lie in {_PLAUSIBLE_PER_CM[0]}-{_PLAUSIBLE_PER_CM[1]}"
+        )
+
+
+def resample(volume: Volume, grid: VoxelGrid, outside: float = 0.0) -> Volume:
+    """Return the volume on another grid: trilinear, after averaging over the target voxel where that is larger.
+
+    Outside the source's field the value is `outside`.
+    """
+    if volume.grid == grid:
+        return volume
+    ratios = np.array(grid.voxel_mm) / np.array(volume.grid.voxel_mm)
+    fine = np.maximum(1, np.rint(ratios)).astype(int)
+    total = np.zeros(grid.shape)
+    offsets = [(np.arange(n) + 0.5) / n - 0.5 for n in fine]
+    for dz in offsets[0]:
+        for dy in offsets[1]:
+            for dx in offsets[2]:
+                total += _trilinear(volume, grid, (float(dz), float(dy), float(dx)), outside)
+    return Volume((total / fine.prod()).astype(np.float32), grid, volume.unit)
+
+
+def _trilinear(
+    volume: Volume, grid: VoxelGrid, shift: tuple[float, float, float], outside: float
+) -> NDArray[np.float64]:
+    """Return the volume interpolated at the grid's voxels, shifted by a part of a voxel (z, y, x)."""
+    to_source = np.linalg.solve(volume.grid.matrix, grid.matrix)
+    index = np.indices(grid.shape, dtype=np.float64)
+    z, y, x = (index[axis] + shift[axis] for axis in range(3))
+    source = [
+        to_source[axis, 0] * x + to_source[axis, 1] * y + to_source[axis, 2] * z + to_source[axis, 3]
+        for axis in (2, 1, 0)
+    ]
+    low = [np.floor(place) for place in source]
+    part = [place - base for place, base in zip(source, low, strict=True)]
+    result = np.zeros(grid.shape)
+    for corner in np.ndindex(2, 2, 2):
+        weight = np.ones(grid.shape)
+        inside = np.ones(grid.shape, dtype=bool)
+        where = []
+        for axis in range(3):
+            place = low[axis].astype(np.int64) + corner[axis]
+            weight *= part[axis] if corner[axis] else 1 - part[axis]
+            inside &= (place >= 0) & (place < volume.grid.shape[axis])
+            where.append(np.clip(place, 0, volume.grid.shape[axis] - 1))
+        result += weight * np.where(inside, volume.values[tuple(where)], outside)
+    return result

@@ -1,0 +1,201 @@
+"""Paints a patient's trunk without the heart: what stands still (thorax) and what moves with the breath (abdomen)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.simulation.anatomy import Anatomy, Sex, Torso
+from pipelines.simulation.shapes import Canvas, Layer, Point, super_ellipse
+
+Float = NDArray[np.float64]
+
+RIB_THICKNESS_MM = 7.0
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """Linear attenuation coefficients at 140.5 keV in 1/cm (NIST XCOM with ICRU-44 compositions)."""
+
+    muscle: float = 0.160
+    fat: float = 0.145
+    breast: float = 0.150
+    liver: float = 0.162
+    blood: float = 0.159
+    rib: float = 0.195
+    spine: float = 0.190
+    table_shell: float = 0.16
+    table_core: float = 0.02
+
+
+@dataclass(frozen=True)
+class Activities:
+    """Concentration of the tracer per organ; the normal left-ventricular wall holds 100."""
+
+    muscle: float
+    fat: float
+    lung: float
+    blood: float
+    right_ventricle: float
+    liver: float
+    spleen: float
+    kidney: float
+    gall_bladder: float
+    stomach: float
+    bowel: float
+    thyroid: float
+
+
+TISSUES = Tissues()
+
+
+class Thorax:
+    """The trunk's static layer, and the masks that the other layers need."""
+
+    def __init__(self, canvas: Canvas, anatomy: Anatomy, activities: Activities) -> None:
+        self.canvas, self.anatomy, self.activities = canvas, anatomy, activities
+        self.layer = Layer(canvas)
+        lateral, depth = self._cage()
+        self.cage_mm = super_ellipse(canvas.x, canvas.y, lateral, depth, anatomy.torso.power)
+        self.spine = canvas.coverage(np.hypot(canvas.x, canvas.y - 0.80 * depth) - 20.0)
+        self.inside = canvas.coverage(self.cage_mm) * (1.0 - self.spine)
+
+    def _cage(self) -> tuple[Float, Float]:
+        """Return the rib cage's half-axes at each height: widest below the heart, closing toward the neck."""
+        torso, z = self.anatomy.torso, self.canvas.z
+        top = np.clip((z - 20.0) / (torso.shoulder_height - 5.0), 0.0, 0.995)
+        narrowing = np.sqrt(1.0 - 0.92 * top**2.6)
+        widening = 1.0 - 0.04 * np.tanh(z / 120.0)
+        return torso.cage_half[0] * narrowing * widening, torso.cage_half[1] * narrowing * widening
+
+    def paint(self) -> Layer:
+        """Paint skin to spine, lungs included; the lungs reach down behind the abdomen, which covers them."""
+        self._paint_limbs()
+        self._paint_trunk()
+        self._paint_chest()
+        self._paint_lungs()
+        self._paint_bones()
+        if self.anatomy.torso.table_gap is not None:
+            self._paint_table(self.anatomy.torso, self.anatomy.torso.table_gap)
+        return self.layer
+
+    def _paint_limbs(self) -> None:
+        torso, muscle = self.anatomy.torso, self.activities.muscle
+        height, radius = torso.shoulder_height, 42.0 + 0.3 * torso.fat
+        for side in (-1.0, 1.0):
+            if torso.arms_down:
+                start: Point = (side * (torso.lateral + radius - 4.0), 15.0, height - 20.0)
+                end: Point = (side * (torso.lateral + radius + 8.0), 25.0, -260.0)
+            else:
+                start = (side * (torso.cage_half[0] - 5.0), 10.0, height - 45.0)
+                end = (side * (torso.cage_half[0] + 40.0), -5.0, height + 160.0)
+            self.layer.capsule(start, end, radius, 0.9 * muscle, 0.157)
+
+    def _paint_trunk(self) -> None:
+        """Paint the fat shell, the muscles under it, and the neck."""
+        canvas, torso, tissue, held = self.canvas, self.anatomy.torso, TISSUES, self.activities
+        shoulder = 1.0 / (1.0 + np.exp((canvas.z - torso.shoulder_height) / 9.0))
+        half = [torso.neck_half + (size - torso.neck_half) * shoulder for size in (torso.lateral, torso.depth)]
+        waist = 1.0 - 0.05 * np.tanh(canvas.z / 150.0)
+        skin = super_ellipse(canvas.x, canvas.y, half[0] * waist, half[1] * waist, torso.power)
+        self.layer.fill(canvas.coverage(skin), held.fat, tissue.fat)
+        self.layer.fill(canvas.coverage(skin + torso.fat), held.muscle, tissue.muscle)
+        throat = (0.0, -25.0, torso.shoulder_height + 25.0)
+        for side in (-1.0, 1.0):
+            self.layer.ellipsoid((side * 17.0, *throat[1:]), (9.0, 9.0, 24.0), held.thyroid, tissue.muscle)
+
+    def _paint_chest(self) -> None:
+        torso = self.anatomy.torso
+        if torso.breast_half is None or torso.breast_center is None:
+            return
+        mu = TISSUES.breast if self.anatomy.sex is Sex.FEMALE else TISSUES.fat
+        outside = self.canvas.coverage(-(self.cage_mm - RIB_THICKNESS_MM - torso.muscle))
+        for side in (-1.0, 1.0):
+            center = (side * torso.breast_center[0], *torso.breast_center[1:])
+            self.layer.ellipsoid(center, torso.breast_half, 1.2 * self.activities.fat, mu, within=outside)
+
+    def _paint_lungs(self) -> None:
+        """Paint the cage with lung, but for the mediastinum; denser toward the back, where blood settles."""
+        canvas, torso = self.canvas, self.anatomy.torso
+        self.layer.fill(canvas.coverage(self.cage_mm), self.activities.muscle, TISSUES.muscle)
+        wide = 30.0 + 10.0 * np.exp(-(((canvas.z - 70.0) / 50.0) ** 2))
+        mediastinum = super_ellipse(canvas.x - 2.0, canvas.y + 4.0, wide, 0.86 * torso.cage_half[1], 2.4)
+        behind = super_ellipse(canvas.x, canvas.y - 0.80 * torso.cage_half[1], 33.0, 34.0, 2.2)
+        solid = np.maximum(canvas.coverage(mediastinum), canvas.coverage(behind))
+        lung = (
+            canvas.coverage(self.cage_mm + 3.0) * (1.0 - solid) * canvas.coverage(canvas.z - torso.shoulder_height + 20)
+        )
+        gradient = 1.0 + 0.15 * np.clip(canvas.y / torso.cage_half[1], -1.0, 1.0)
+        self.layer.fill(lung, self.activities.lung * gradient, self.anatomy.lung_mu * gradient)
+        aorta = canvas.coverage(np.hypot(canvas.x - 22.0, canvas.y - 0.55 * torso.cage_half[1]) - 12.0)
+        self.layer.fill(aorta * (canvas.z < 90.0), self.activities.blood, TISSUES.blood)
+
+    def _paint_bones(self) -> None:
+        canvas, torso, held = self.canvas, self.anatomy.torso, 1.5 * self.activities.muscle
+        depth = torso.cage_half[1]
+        disc = 0.75 + 0.25 * np.clip(2.0 * np.cos(2 * np.pi * canvas.z / 30.0) + 1.0, -1.0, 1.0)
+        self.layer.fill(self.spine, held, TISSUES.muscle + (TISSUES.spine - TISSUES.muscle) * disc)
+        process = canvas.coverage(super_ellipse(canvas.x, canvas.y - 0.80 * depth - 28.0, 7.0, 18.0, 2.0))
+        self.layer.fill(process, held, TISSUES.spine)
+        slope = -0.55 * depth * (1.0 - np.clip(canvas.y / depth, -1.0, 1.0)) * 0.5
+        turn = np.mod((canvas.z - slope * 1.6) / torso.rib_pitch + torso.rib_phase, 1.0) - 0.5
+        across = np.abs(turn) * torso.rib_pitch - 6.0
+        wall = np.maximum(np.abs(self.cage_mm - RIB_THICKNESS_MM / 2) - RIB_THICKNESS_MM / 2, across)
+        cartilage = np.clip((canvas.y / depth + 0.75) / 0.2, 0.0, 1.0)
+        mu = TISSUES.muscle + (TISSUES.rib - TISSUES.muscle) * (0.25 + 0.75 * cartilage)
+        self.layer.fill(canvas.coverage(wall) * (canvas.z < torso.shoulder_height - 10.0), held, mu)
+        front = super_ellipse(canvas.x, canvas.y + self._cage()[1] + 4.0, 19.0, 6.0, 3.0)
+        self.layer.fill(canvas.coverage(front) * canvas.coverage(-(canvas.z + 25.0)), held, TISSUES.rib)
+
+    def _paint_table(self, torso: Torso, gap: float) -> None:
+        """Paint a curved slab under the back: a thin shell around foam."""
+        canvas = self.canvas
+        x, y = canvas.straight[0], canvas.straight[1]
+        top = torso.depth + gap - 0.00035 * x * x
+        slab = np.maximum(np.abs(y - top - 10.0) - 10.0, np.abs(x) - 205.0)
+        free = 1.0 - self.layer.cover
+        self.layer.fill(canvas.coverage(slab) * free, 0.0, TISSUES.table_shell * 0.5)
+        self.layer.fill(canvas.coverage(slab + 3.0) * free, 0.0, TISSUES.table_core)
+
+
+def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, inside: Float) -> Layer:
+    """Return what lies below the diaphragm, inside the rib cage; it moves with the breath."""
+    torso, tissue, held = anatomy.torso, TISSUES, activities
+    lateral, depth = torso.cage_half
+    below = np.maximum(
+        _under_dome(canvas, -0.47 * lateral, lateral, depth, torso.dome_right),
+        _under_dome(canvas, 0.40 * lateral, lateral, depth, torso.dome_left),
+    )
+    layer = Layer(canvas)
+    cavity = inside * canvas.coverage(-below)
+    layer.fill(cavity, held.muscle, 0.155)
+    low, high = min(torso.dome_left, torso.dome_right), torso.dome_right
+    layer.ellipsoid((0.62 * lateral, 0.42 * depth, low - 45.0), (27.0, 36.0, 48.0), held.spleen, tissue.muscle, cavity)
+    for side in (-1.0, 1.0):
+        layer.ellipsoid((side * 58.0, 0.5 * depth, low - 105.0), (26.0, 25.0, 52.0), held.kidney, tissue.muscle, cavity)
+    stomach = (0.36 * lateral, -0.12 * depth, low - 52.0)
+    layer.ellipsoid(stomach, anatomy.stomach_half, held.stomach, tissue.muscle, cavity)
+    for start, end, radius in anatomy.bowel:
+        layer.capsule(start, end, radius, held.bowel, tissue.muscle, cavity)
+    half = anatomy.liver_half
+    layer.ellipsoid((-0.46 * lateral, -2.0, high - 0.72 * half[2]), half, held.liver, tissue.liver, cavity)
+    lobe = (0.04 * lateral, -0.42 * depth, low - 22.0)
+    layer.ellipsoid(
+        lobe,
+        (0.62 * half[0] + 25.0, 0.42 * half[1], 26.0 + 20.0 * anatomy.liver_tilt),
+        held.liver,
+        tissue.liver,
+        cavity,
+    )
+    bladder = (-0.30 * lateral, -0.55 * depth, high - 1.35 * half[2])
+    radius = anatomy.gall_bladder_radius
+    layer.ellipsoid(bladder, (radius, radius, 1.5 * radius), held.gall_bladder, tissue.muscle, cavity)
+    return layer
+
+
+def _under_dome(canvas: Canvas, middle: float, lateral: float, depth: float, top: float) -> Float:
+    """Return how far each voxel lies below one half of the diaphragm (mm, positive below)."""
+    sag = 55.0 * ((canvas.x - middle) / (0.62 * lateral)) ** 2 + 45.0 * ((canvas.y + 5.0) / depth) ** 2
+    return np.asarray(top - np.minimum(sag, 110.0) - canvas.z)

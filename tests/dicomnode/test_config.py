@@ -1,0 +1,76 @@
+"""The configuration: one clear line per mistake, with file, line, key and remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dicomnode.config import Config, find, load
+from dicomnode.errors import ConfigurationError
+
+A_DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = 4242\n'
+A_RULE = '[[rules]]\nname = "all"\npipeline = "reconstruction"\ndestinations = ["pacs"]\n'
+
+
+def mistakes(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path)
+    return [line.replace(str(path), "config.toml") for line in str(caught.value).splitlines()]
+
+
+def test_no_file_means_all_defaults() -> None:
+    config = load(None)
+    assert config == Config()
+    assert (config.node.ae_title, config.node.port, config.node.host) == ("DICOMNODE", 11112, "127.0.0.1")
+
+
+def test_the_example_in_the_repository_is_valid() -> None:
+    load(Path(__file__).parents[2] / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[node]\nprot = 104\n", "config.toml:2: node.prot: unknown key; known here are: ae_title, host, port"),
+        ("[nod]\nport = 104\n", "config.toml:1: nod: unknown key; known here are: node, tls, peers"),
+        ('\n[node]\n\nport = "abc"\n', "config.toml:4: node.port: Input should be a valid integer"),
+        ("[node]\nport = 70000\n", "config.toml:2: node.port: Input should be less than or equal to 65535"),
+        ('[node]\nae_title = "SEVENTEEN-LETTERS"\n', "config.toml:2: node.ae_title: String should have at most 16"),
+        ('[[destinations]]\nname = "pacs"\n', "config.toml:1: destinations.0.ae_title: is missing and has no default"),
+        (A_RULE, "config.toml:4: rules.0.destinations: no destination is named 'pacs'; there is no [[destinations]]"),
+        (A_DESTINATION + A_DESTINATION, "config.toml:7: destinations.1.name: the name 'pacs' is used twice"),
+        (
+            A_DESTINATION + A_RULE + "piority = 1\n",
+            "config.toml:10: rules.0.piority: unknown key; known here are: name",
+        ),
+        (A_DESTINATION.replace("port", "tls = true\nport"), "config.toml:5: destinations.0.tls: needs a [tls] table"),
+        ('[engine]\nkind = "dask"\n', 'config.toml:2: engine.kind: kind = "dask" needs engine.scheduler'),
+        ("[node\n", "config.toml: is not valid TOML"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line_its_key_and_what_to_do(tmp_path: Path, text: str, line: str) -> None:
+    found = mistakes(tmp_path, text)
+    assert any(row.startswith(line) for row in found), found
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    assert len(mistakes(tmp_path, '[node]\nprot = 1\nport = "x"\n[web]\nprot = 2\n')) == 3
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml: cannot be read"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_the_option_goes_before_the_environment(tmp_path: Path) -> None:
+    environment = {"DICOMNODE_CONFIG": "/from/environment.toml"}
+    assert find(tmp_path / "option.toml", environment) == tmp_path / "option.toml"
+    assert find(None, environment) == Path("/from/environment.toml")
+
+
+def test_a_configuration_can_not_be_changed_after_it_was_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().node.port = 1  # type: ignore[misc]

@@ -1,0 +1,154 @@
+"""Routing: which rule a study follows, and what it is told while it waits."""
+
+from __future__ import annotations
+
+import pytest
+
+from dicomnode.config import RuleSettings
+from dicomnode.routing import Arrival, Decision, Hold, Ignore, Route, Wait, assess, force_route
+from dicomnode.study import Instance, InstanceContent
+from tests.fakes import after, an_instance
+
+QUIET_S = 30
+TOMO = ("ORIGINAL", "PRIMARY", "TOMO", "EMISSION")
+
+
+def a_rule(**changes: object) -> RuleSettings:
+    values = {"name": "rule", "pipeline": "reconstruction", "destinations": ["pacs"], "when": {"modality": "NM"}}
+    return RuleSettings.model_validate(values | changes)
+
+
+def projections(uid: str = "1.2.3", **changes: object) -> Instance:
+    return an_instance(uid, Modality="NM", ImageType=TOMO, **changes)  # type: ignore[arg-type]
+
+
+def a_ct(uid: str = "1.2.9", **changes: object) -> Instance:
+    return an_instance(uid, content=InstanceContent.CT, Modality="CT", **changes)  # type: ignore[arg-type]
+
+
+def decide(
+    *instances: Instance, rules: list[RuleSettings] | None = None, at: float = 0, sent: bool = False, version: int = 1
+) -> Decision:
+    arrival = Arrival(instances, max(i.received_at for i in instances), sent, version)
+    return assess([a_rule()] if rules is None else rules, arrival, after(at), QUIET_S)
+
+
+def test_projections_that_are_whole_are_routed_at_once_even_while_the_peer_still_sends() -> None:
+    route = decide(projections(), sent=True)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.3",)
+    assert route.destinations == ("pacs",)
+
+
+def test_a_study_that_no_rule_wants_is_ignored_only_once_it_is_quiet() -> None:
+    assert isinstance(decide(a_ct(), at=29), Wait)
+    assert isinstance(decide(a_ct(), at=31, sent=True), Wait)
+    decision = decide(a_ct(), at=31)
+    assert isinstance(decision, Ignore)
+    assert "reconstruction needs projections, found CT" in decision.reason
+
+
+def test_the_reason_for_ignoring_says_which_condition_failed_and_what_was_found() -> None:
+    rules = [a_rule(when={"series_description": "*HALF*"})]
+    decision = decide(projections(SeriesDescription="Stress FULL"), rules=rules, at=31)
+    assert isinstance(decision, Ignore)
+    assert "series_description is Stress FULL, wanted *HALF*" in decision.reason
+
+
+def test_a_missing_ct_is_waited_for_with_a_reason_a_person_can_read() -> None:
+    rules = [a_rule(needs=["projections", "ct"], wait_s=3600)]
+    waiting = decide(projections(), rules=rules, at=100)
+    assert isinstance(waiting, Wait)
+    assert waiting.until == after(3600)
+    assert "have projections, waiting for CT until " in waiting.reason
+
+
+def test_a_ct_that_never_came_holds_the_study() -> None:
+    rules = [a_rule(needs=["projections", "ct"], wait_s=3600)]
+    decision = decide(projections(), rules=rules, at=3601)
+    assert isinstance(decision, Hold)
+    assert "CT did not come" in decision.reason
+
+
+def test_a_ct_never_says_how_many_slices_it_has_so_only_quiet_ends_it() -> None:
+    rules = [a_rule(needs=["projections", "ct"])]
+    study = (projections(), a_ct(received_at=after(10)))
+    assert isinstance(decide(*study, rules=rules, at=39), Wait)
+    assert isinstance(decide(*study, rules=rules, at=41), Route)
+    assert isinstance(decide(*study, rules=rules, at=41, sent=True), Wait)
+
+
+@pytest.mark.parametrize(("have", "missing"), [("stress", "the rest study"), ("rest", "the stress study")])
+def test_the_other_of_stress_and_rest_is_waited_for(have: str, missing: str) -> None:
+    rules = [a_rule(needs=["stress", "rest"])]
+    waiting = decide(projections(CardiacState=have), rules=rules)
+    assert isinstance(waiting, Wait)
+    assert f"waiting for {missing}" in waiting.reason
+    both = (projections(CardiacState="stress"), projections("1.2.4", CardiacState="rest"))
+    assert isinstance(decide(*both, rules=rules), Route)
+
+
+def test_flawed_projections_hold_the_study_with_the_flaw_as_reason() -> None:
+    flawed = projections(flaw="64 frames, expected 2 detectors x 60 views")
+    assert isinstance(decide(flawed, at=1), Wait)
+    decision = decide(flawed, at=31)
+    assert isinstance(decision, Hold)
+    assert "expected 2 detectors" in decision.reason
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    rules = [a_rule(name="ct", when={"modality": "CT"}), a_rule(name="first"), a_rule(name="second")]
+    route = decide(projections(), rules=rules)
+    assert isinstance(route, Route)
+    assert route.rule == "first"
+
+
+@pytest.mark.parametrize(
+    ("when", "holds"),
+    [
+        ({"image_type": "TOMO"}, True),
+        ({"image_type": "tomo"}, True),
+        ({"image_type": "GATED TOMO"}, False),
+        ({"image_type": ["GATED TOMO", "TOMO"]}, True),
+        ({"calling_ae_title": "spect?"}, True),
+        ({"calling_ae_title": "SPECT2"}, False),
+        ({"series_description": "*half*"}, True),
+        ({"SeriesDescription": "*HALF*"}, True),
+        ({"series_description": "*half*", "calling_ae_title": "OTHER"}, False),
+        ({"station_name": "*"}, True),
+        ({"station_name": "?*"}, False),
+        ({}, True),
+    ],
+)
+def test_conditions_are_wildcards_without_regard_to_case_and_lists_mean_any_of(
+    when: dict[str, object], holds: bool
+) -> None:
+    decision = decide(projections(SeriesDescription="Stress HALF dose"), rules=[a_rule(when=when)])
+    assert isinstance(decision, Route) is holds
+
+
+def test_a_late_source_makes_a_grown_study_routed_at_once_but_other_late_instances_wait_for_quiet() -> None:
+    old = projections()
+    late_source = projections("1.2.4", received_at=after(100), version=2)
+    late_ct = a_ct(received_at=after(100), version=2)
+    route = decide(old, late_source, at=100, version=2)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.3", "1.2.4")
+    assert isinstance(decide(old, late_ct, at=101, version=2), Wait)
+    assert isinstance(decide(old, late_ct, at=131, version=2), Route)
+
+
+def test_only_instances_that_match_are_sources() -> None:
+    rules = [a_rule(when={"series_description": "stress*"})]
+    study = (projections(SeriesDescription="Stress"), projections("1.2.4", SeriesDescription="Rest"))
+    route = decide(*study, rules=rules)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.3",)
+
+
+def test_an_operator_may_route_a_study_without_what_it_waits_for() -> None:
+    rules = [a_rule(needs=["projections", "ct"])]
+    route = force_route(rules, [projections()])
+    assert route is not None
+    assert route.sources == ("1.2.3",)
+    assert force_route(rules, [a_ct()]) is None
