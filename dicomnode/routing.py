@@ -202,7 +202,7 @@ def why_none(rules: Sequence[RuleSettings], instances: Sequence[Instance]) -> st
 def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
     usable = [i for i in instances if i.header.content in PIPELINE_INPUTS[rule.pipeline]]
     if not usable:
-        found = sorted({i.header.content.value for i in instances})
+        found = sorted({_what(instance) for instance in instances})
         wanted_words = _list(sorted(content.value for content in PIPELINE_INPUTS[rule.pipeline]), "or")
         return f"{rule.pipeline} needs {wanted_words}, found {_list(found)}"
     for key, wanted in rule.when.items():
@@ -211,6 +211,14 @@ def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
             shown = wanted if isinstance(wanted, str) else " or ".join(wanted)
             return f"{key} is {_list(found)}, wanted {shown}"
     return "no single instance satisfies all conditions"
+
+
+def _what(instance: Instance) -> str:
+    """Name an instance for a person: what it is to us, else its Modality and the third value of its Image Type."""
+    if instance.header.content is not InstanceContent.OTHER:
+        return str(instance.header.content.value)
+    modality = "\\".join(instance.header.attributes.get("Modality", ())) or "no modality"
+    return " ".join((modality, *instance.header.attributes.get("ImageType", ())[2:3]))
 
 
 def _waiting_words(arrival: Arrival, quiet_at: datetime) -> str:

@@ -17,7 +17,7 @@ HARMLESS_FIELDS = frozenset(
         "sop_instance", "sop_class", "series", "instances", "kind", "sha256", "size_bytes", "file",
         "calling_ae", "called_ae", "peer", "association", "destination", "status", "outcome", "next_s",
         "host", "port", "signal", "stage", "seconds", "error", "free_gb", "count", "device", "pid", "path",
-        "duplicates", "accepted", "contexts", "bytes", "limit", "title",
+        "contexts", "bytes", "limit", "title", "ae_title", "tls", "ending",
     }
 )  # fmt: skip
 

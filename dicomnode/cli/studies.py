@@ -180,15 +180,14 @@ def _now() -> datetime:
 
 
 def _print_table(rows: list[dict[str, Any]], columns: list[str], identity: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if identity:
-        columns = [*columns, "patient_name", "patient_id"]
-    table = Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(str(row[column] if row[column] is not None else "") for column in columns))
-    Console(highlight=False, markup=False).print(table if rows else "no studies")
+    if not rows:
+        print("no studies")
+        return
+    columns = [*columns, "patient_name", "patient_id"] if identity else columns
+    cells = [columns, *([str(row[c] if row[c] is not None else "-") for c in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:  # never cut: a UID is there to be copied
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _print_story(story: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Virtual patients as a camera would send them: the simulation's arrays, written as DICOM, with the truth beside them."""
+"""Virtual patients as a camera would send them: simulated arrays written as DICOM, with the truth beside them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIRST_STUDY_AT = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
 def write_patient(out: Path, seed: int, number: int, dose_fraction: float) -> Path:
-    """Write virtual patient `number` of a seed: a TOMO instance, and truth/<patient>.json; returns the instance's path."""
+    """Write virtual patient `number` of a seed as a TOMO instance and truth/<patient>.json; return its path."""
     import numpy as np
 
     from dicomnode.objects import camera as writer

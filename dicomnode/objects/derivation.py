@@ -191,7 +191,7 @@ def instance(sources: Sources, derivative: Derivative, context: DerivationContex
 
 def equipment(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
     """Us as the maker, and who contributed: the camera that acquired, we who processed (PS3.16 CID 7005)."""
-    versions = [context.node_version, f"{context.pipeline} {context.pipeline_version}"]
+    versions = [context.node_version, f"{context.pipeline} {context.pipeline_version}"[:64]]
     ours = dataset(Manufacturer=MANUFACTURER, ManufacturerModelName=MANUFACTURER, SoftwareVersions=versions)
     us = dataset(
         PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
@@ -240,14 +240,12 @@ def provenance_lines(derivative: Derivative) -> list[str]:
     return lines
 
 
+_PLAIN = str.maketrans({"\u00b5": "u", "\u03bc": "mu", "\u00b0": " deg", "\u00d7": "x", "\u2013": "-", "\u2014": "-"})
+
+
 def _plain(words: str, longest: int) -> str:
     """Return text that is the same in every character set, for datasets whose set is the source's."""
-    plain = (
-        words.replace("\N{MICRO SIGN}", "u")
-        .replace("\N{GREEK SMALL LETTER MU}", "mu")
-        .replace("\N{DEGREE SIGN}", " deg")
-    )
-    return plain.encode("ascii", "replace").decode("ascii")[:longest]
+    return words.translate(_PLAIN).encode("ascii", "replace").decode("ascii")[:longest]
 
 
 Part = Callable[[Sources, Derivative, DerivationContext], Dataset]

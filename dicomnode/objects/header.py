@@ -66,6 +66,8 @@ def read_header(file: bytes | Path, keywords: frozenset[str] = frozenset()) -> I
     wanted = _BASE | keywords
     with _opened(file) as stream, _understood():
         ds, pixels = _scan(stream, wanted)
+        if not len(ds):
+            raise _not_understood("the dataset is empty")
         uids = {keyword: _uid(ds, keyword) for keyword in _UIDS}
         if _is_image(ds, uids["SOPClassUID"]):
             _check_pixels(ds, pixels, stream)

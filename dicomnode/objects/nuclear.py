@@ -121,7 +121,7 @@ def write_derived(
     merge(ds, _nm_part(sources, acquisition))
     put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, derived.kind, result))
     if derived.kind is DerivedKind.MU_MAP:
-        ds.RotationInformationSequence[0].DistanceSourceToDetector = None
+        put(ds.RotationInformationSequence[0], DistanceSourceToDetector=None)  # Type 2C of a transmission image
     return DerivedInstance(
         ds.SOPInstanceUID, ds.SeriesInstanceUID, NM_IMAGE_STORAGE, derived.kind.value, file_bytes(ds)
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import items, number, numbers, text, texts
+from dicomnode.objects.elements import integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import DETECTOR, ROTATION, VIEW, FrameIndex
 from dicomnode.objects.pixels import pixel_size_mm
 from pipelines.geometry import AcquisitionGeometry, RotationDirection
@@ -63,6 +63,8 @@ def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
         raise StudyUnsuitable(
             f"Rotation Information Sequence has {len(rotations)} items, expected {frames.steps(ROTATION)}"
         )
+    if min(integer(ds, "Rows") or 0, integer(ds, "Columns") or 0) < 1:
+        raise StudyUnsuitable("Rows and Columns: found no positive numbers")
     notes: list[str] = []
     _check_collimators(detectors, notes)
     arms, view_of = _arms(frames)
@@ -71,12 +73,11 @@ def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
     radii = _radii(rotations, detectors, arms, notes)
     head = detectors[0] if detectors else Dataset()
     flip_rows, flip_columns = _flips(head, angles[0], notes)
-    rows, columns = int(number(ds, "Rows") or 0), int(number(ds, "Columns") or 0)
     geometry = AcquisitionGeometry(
         angles_deg=tuple(angles),
         pixel_size_mm=pixel_size_mm(ds),
-        rows=rows,
-        columns=columns,
+        rows=integer(ds, "Rows") or 0,
+        columns=integer(ds, "Columns") or 0,
         radius_mm=radii,
         isocenter_mm=_isocenter_mm(ds, head, angles[0], radii[0] if radii else None, notes),
         center_of_rotation_offset_mm=_rotation_offset_mm(ds, detectors),

@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import first_item, integer, items, number, numbers, text
+from dicomnode.objects.elements import first_item, integer, items, number, numbers, text, texts
+from dicomnode.objects.frames import frame_count
 
 _DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, NotImplementedError, RuntimeError, OSError)
+
+
+_MOST_PIXELS = 1 << 27  # a gated study of two windows at 256 x 256 has a quarter of that
+_SIZES_MM = (0.1, 100.0)  # of a pixel of any gamma camera
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ def read_pixels(ds: Dataset) -> Pixels:
     """
     if (integer(ds, "SamplesPerPixel") or 1) != 1:
         raise StudyUnsuitable("the image is in color (Samples per Pixel is not 1), expected grayscale counts")
+    claimed = (integer(ds, "Rows") or 0) * (integer(ds, "Columns") or 0) * frame_count(ds)
+    if not 0 < claimed <= _MOST_PIXELS:
+        raise StudyUnsuitable(f"the image claims {claimed} pixels, expected 1 to {_MOST_PIXELS}")
     try:
         stored = np.asarray(ds.pixel_array)
     except _DECODE_ERRORS:
@@ -68,10 +76,13 @@ def _scale(ds: Dataset) -> tuple[float, float, str, tuple[str, ...]]:
 def pixel_size_mm(ds: Dataset) -> tuple[float, float]:
     """Return the distance between rows and between columns (Pixel Spacing is row, column).
 
-    Raises StudyUnsuitable if it is missing or not positive.
+    Raises StudyUnsuitable if it is missing or of no size that a pixel can have.
     """
     spacing = numbers(ds, "PixelSpacing")
-    if len(spacing) != 2 or min(spacing) <= 0:
-        found = "\\".join(map(str, spacing)) or text(ds, "PixelSpacing") or "nothing"
-        raise StudyUnsuitable(f"Pixel Spacing: found {found}, expected two lengths in mm, row\\column")
+    smallest, largest = _SIZES_MM
+    if len(spacing) != 2 or min(spacing) < smallest or max(spacing) > largest:
+        found = "\\".join(texts(ds, "PixelSpacing")) or "nothing"
+        raise StudyUnsuitable(
+            f"Pixel Spacing: found {found}, expected row\\column with {smallest} to {largest:g} mm each"
+        )
     return spacing[0], spacing[1]

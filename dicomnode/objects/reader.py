@@ -32,7 +32,7 @@ from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
 from pipelines.contract import Acquisition, CardiacState
 from pipelines.geometry import VoxelGrid
-from pipelines.images import EnergyWindow, Projections, Unit, Volume
+from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
 
 TC99M_KEV = 140.5
 _USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
@@ -67,11 +67,14 @@ def read_acquisition(path: Path) -> Acquisition:
         raise StudyUnsuitable(f"Image Type value 3: found {kind or 'nothing'}, expected an NM TOMO or RECON TOMO image")
     key = text(ds, "SOPInstanceUID")
     state, notes = _cardiac_state(ds)
-    if kind.startswith("RECON"):
-        volume, more = _volume(ds)
-        return Acquisition(key, reconstruction=volume, state=state, assumptions=(*notes, *more))
-    projections, more = _projections(ds)
-    return Acquisition(key, projections=projections, state=state, assumptions=(*notes, *more))
+    try:
+        if kind.startswith("RECON"):
+            volume, more = _volume(ds)
+            return Acquisition(key, reconstruction=volume, state=state, assumptions=(*notes, *more))
+        projections, more = _projections(ds)
+        return Acquisition(key, projections=projections, state=state, assumptions=(*notes, *more))
+    except UnsuitableAcquisition as error:
+        raise StudyUnsuitable(str(error)) from None
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:
@@ -112,6 +115,8 @@ def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...]]:
     np.add.at(counts, (frames.column(WINDOW), frames.column(TIME_SLOT), orbit.view_of), pixels.values)
     counts = counts[..., :: -1 if orbit.flip_rows else 1, :: -1 if orbit.flip_columns else 1]
     windows, photopeak = _energy_windows(ds, shape[0], notes)
+    if not counts[photopeak].any():
+        raise StudyUnsuitable("the photopeak's projections hold no counts at all")
     projections = Projections(
         np.ascontiguousarray(counts), geometry, windows, photopeak, view_time_s=_view_time_s(ds, frames)
     )

@@ -96,7 +96,7 @@ def _patient(source: Dataset) -> str:
         identity.append(f"born {_date(born)}")
     if sex := text(source, "PatientSex"):
         identity.append(sex)
-    return "    ".join(identity)
+    return _one_line("    ".join(identity), 80)
 
 
 def _study(source: Dataset) -> str:
@@ -106,7 +106,12 @@ def _study(source: Dataset) -> str:
         _date(text(source, "StudyDate")),
         f"accession {number_}" if (number_ := text(source, "AccessionNumber")) else "",
     ]
-    return "   |   ".join(word for word in words if word)
+    return _one_line("   |   ".join(word for word in words if word), 100)
+
+
+def _one_line(words: str, longest: int) -> str:
+    line = "".join(letter if letter.isprintable() else " " for letter in words)
+    return line if len(line) <= longest else line[: longest - 3] + "..."
 
 
 def _date(dicom_date: str) -> str:

@@ -17,7 +17,7 @@ def mu_from_hounsfield(ct: Volume) -> Volume:
     """Return the mu-map at 140.5 keV of a CT, by two straight lines that meet at water.
 
     Below 0 HU tissue is a mix of air and water; above, bone attenuates 140 keV less than its CT number says.
-    Burger et al., Eur. J. Nucl. Med. 29 (2002) 922. Raises UnsuitableAcquisition on values that are no Hounsfield units.
+    Burger et al., Eur. J. Nucl. Med. 29 (2002) 922. Raises UnsuitableAcquisition on other units.
     """
     if ct.unit is not Unit.HOUNSFIELD:
         raise UnsuitableAcquisition(f"a CT in {ct.unit.value} can't be turned into a mu-map; expected Hounsfield units")

@@ -180,10 +180,10 @@ class _Linear(torch.autograd.Function):
         return apply(argument)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _linear(gradient, *ctx.maps), None, None
 
 
 def _linear(argument: Tensor, apply: Callable[[Tensor], Tensor], adjoint: Callable[[Tensor], Tensor]) -> Tensor:
-    result: Tensor = _Linear.apply(argument, apply, adjoint)
+    result: Tensor = _Linear.apply(argument, apply, adjoint)  # type: ignore[no-untyped-call]
     return result

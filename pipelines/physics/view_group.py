@@ -159,7 +159,7 @@ class AttenuatedGroup:
         return SparseRows(matrix.indices[first:last], offsets - first, matrix.values[first:last])
 
     def _escape_of(self, mu_per_cm: Tensor, frame: DetectorFrame, views: int) -> Tensor:
-        """Return exp(-path) `[view, depth, column, slice]`: half of the own voxel and all between it and the detector."""
+        """Return exp(-path) `[view, depth, column, slice]`: half of the own voxel and all from it to the detector."""
         escape = mu_per_cm.new_empty((views, *self._frame, mu_per_cm.shape[1]))
         # Planes ascend toward the detector: a photon crosses half of its own and all of the later ones.
         voxels = torch.ones(frame.depths, frame.depths, dtype=mu_per_cm.dtype, device=mu_per_cm.device).triu(1)

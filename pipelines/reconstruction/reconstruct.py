@@ -1,27 +1,46 @@
-"""From projections to volumes: builds the camera model, runs OSEM, filters."""
+"""From projections to volumes: builds the camera model, estimates scatter, runs OSEM, filters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
-from pipelines.images import Projections, Unit, Volume
+from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
+from pipelines.physics.attenuation import check_mu_map, resample
+from pipelines.physics.collimator import Collimator
+from pipelines.physics.effective_source import scatter_from_effective_source
+from pipelines.physics.scatter import scatter_from_windows
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.filters import PostFilter, filter_volume
-from pipelines.reconstruction.osem import Subset, ordered_subsets, osem
+from pipelines.reconstruction.osem import Observer, Subset, ordered_subsets, osem
+
+_SCATTER_ROUNDS = 2  # of a short reconstruction and an estimate of the scatter that it sends
+_SCATTER_ITERATIONS = 2
+
+
+class Scatter(Enum):
+    """Where the scattered counts are known from."""
+
+    NONE = "none"
+    WINDOWS = "windows"  # TEW or DEW
+    EFFECTIVE_SOURCE = "effective source"  # from activity and mu-map
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to reconstruct."""
+    """How to reconstruct; what is None or NONE is not modelled."""
 
     iterations: int = 8
     subsets: int = 2
     post_filter: PostFilter | None = None
+    collimator: Collimator | None = None
+    scatter: Scatter = Scatter.NONE
 
 
 def natural_grid(geometry: AcquisitionGeometry) -> VoxelGrid:
@@ -31,35 +50,105 @@ def natural_grid(geometry: AcquisitionGeometry) -> VoxelGrid:
     return VoxelGrid.axial(shape, (axial_mm, pixel_mm, pixel_mm), geometry.isocenter_mm)
 
 
-def reconstruct(projections: Projections, settings: Settings, device: str = "cpu") -> Volume:
+def reconstruct(
+    projections: Projections, settings: Settings, device: str = "cpu", mu_map: Volume | None = None
+) -> Volume:
     """Return the activity that explains the photopeak's counts of all gates together.
 
-    A voxel's value is the counts that it adds to each view. Raises ValueError as `osem` does.
+    A voxel's value is the counts that it would add to each view if nothing attenuated them. With a mu-map (on any
+    grid), attenuation is corrected. Raises UnsuitableAcquisition when what the settings ask for is not there: radii,
+    scatter windows, a mu-map in 1/cm; ValueError as `osem` does.
     """
-    return reconstruct_gates(projections.ungated(), settings, device)[0]
+    return reconstruct_gates(projections.ungated(), settings, device, mu_map)[0]
 
 
-def reconstruct_gates(projections: Projections, settings: Settings, device: str = "cpu") -> tuple[Volume, ...]:
-    """Return one volume per gate, as `reconstruct` does for all together."""
+def reconstruct_gates(
+    projections: Projections,
+    settings: Settings,
+    device: str = "cpu",
+    mu_map: Volume | None = None,
+    observe: Observer | None = None,
+) -> tuple[Volume, ...]:
+    """Return one volume per gate, as `reconstruct` does for all together. `observe` may watch and stop (see `osem`)."""
+    if settings.collimator is not None and projections.geometry.radius_mm is None:
+        raise UnsuitableAcquisition("the collimator's blur can't be corrected: the radius of rotation is not known")
+    if settings.scatter is Scatter.EFFECTIVE_SOURCE and mu_map is None:
+        raise UnsuitableAcquisition("scatter can be estimated from an effective source only with a mu-map")
+    if mu_map is not None:
+        check_mu_map(mu_map)
+    return _reconstruct_gates(projections, settings, device, mu_map, observe)
+
+
+def _reconstruct_gates(
+    projections: Projections, settings: Settings, device: str, mu_map: Volume | None, observe: Observer | None
+) -> tuple[Volume, ...]:
     geometry = projections.geometry
     grid = natural_grid(geometry)
-    matrix = SystemMatrix(geometry, grid, device=device)
+    mu_map = None if mu_map is None else resample(mu_map, grid)
+    matrix = SystemMatrix(
+        geometry,
+        grid,
+        mu_per_cm=None if mu_map is None else torch.from_numpy(mu_map.values),
+        collimator=settings.collimator,
+        device=device,
+    )
     measured = torch.from_numpy(projections.photopeak_counts()).to(matrix.device, matrix.dtype)
-    subsets = [
-        Subset(matrix.subset(views), measured[:, list(views)])
-        for views in ordered_subsets(geometry.angles_deg, settings.subsets)
-    ]
-    activity = osem(subsets, _uniform_start(measured, grid, matrix.device), settings.iterations)
-    values = [np.ascontiguousarray(gate) for gate in activity.cpu().numpy()]
-    if settings.post_filter is not None:
-        # Filters overshoot below zero next to hot organs; activity can't be negative.
-        values = [np.maximum(filter_volume(gate, grid.voxel_mm, settings.post_filter), 0) for gate in values]
-    return tuple(Volume(gate, grid, Unit.PROPORTIONAL_COUNTS) for gate in values)
+    views = ordered_subsets(geometry.angles_deg, settings.subsets)
+    subsets = [Subset(matrix.subset(chosen), measured[:, list(chosen)]) for chosen in views]
+    start = uniform_start(measured, grid)
+    scatter = _scatter(projections, settings, mu_map, lambda known: _activity(known, subsets, views, start, grid))
+    subsets = _with_scatter(subsets, views, scatter)
+    activity = osem(subsets, start, settings.iterations, observe)
+    return tuple(Volume(_finish(gate, grid, settings), grid, Unit.PROPORTIONAL_COUNTS) for gate in activity)
 
 
-def _uniform_start(measured: Tensor, grid: VoxelGrid, device: torch.device) -> Tensor:
+def uniform_start(measured: Tensor, grid: VoxelGrid) -> Tensor:
     """Return an even activity `[gate, z, y, x]` of about the right height, laid out as the system matrix likes it."""
-    gates, views = measured.shape[:2]
+    gates = measured.shape[0]
     slices, rows, columns = grid.shape
-    height = max(float(measured.mean()) * views / rows, 1e-6)
-    return torch.full((rows, columns, gates, slices), height, device=device).permute(2, 3, 0, 1)
+    height = max(float(measured.mean()) / rows, 1e-6)
+    return measured.new_full((rows, columns, gates, slices), height).permute(2, 3, 0, 1)
+
+
+def _finish(activity: Tensor, grid: VoxelGrid, settings: Settings) -> Array:
+    """Return one gate's values, filtered."""
+    values = np.ascontiguousarray(activity.cpu().numpy())
+    if settings.post_filter is None:
+        return values
+    # Filters overshoot below zero next to hot organs; activity can't be negative.
+    return np.maximum(filter_volume(values, grid.voxel_mm, settings.post_filter), 0)
+
+
+def _scatter(
+    projections: Projections, settings: Settings, mu_map: Volume | None, activity: Callable[[Array | None], Volume]
+) -> Array | None:
+    """Return the scattered counts `[gate, view, row, column]`; `activity` reconstructs shortly, given what is known."""
+    if settings.scatter is Scatter.NONE:
+        return None
+    if settings.scatter is Scatter.WINDOWS or mu_map is None:
+        return scatter_from_windows(projections)
+    window = projections.windows[projections.photopeak]
+    counts = projections.photopeak_counts()
+    share = counts.sum(axis=(1, 2, 3), dtype=np.float64) / max(float(counts.sum(dtype=np.float64)), 1e-12)
+    estimate = None
+    for _ in range(_SCATTER_ROUNDS):
+        together = scatter_from_effective_source(activity(estimate), mu_map, projections.geometry, window)
+        estimate = (share[:, None, None, None] * together).astype(np.float32)
+    return estimate
+
+
+def _activity(
+    scatter: Array | None, subsets: list[Subset], views: tuple[tuple[int, ...], ...], start: Tensor, grid: VoxelGrid
+) -> Volume:
+    """Return the activity of all gates together after a few iterations."""
+    found = osem(_with_scatter(subsets, views, scatter), start, _SCATTER_ITERATIONS).sum(0)
+    return Volume(np.ascontiguousarray(found.cpu().numpy()), grid, Unit.PROPORTIONAL_COUNTS)
+
+
+def _with_scatter(
+    subsets: list[Subset], views: tuple[tuple[int, ...], ...], scatter: Array | None
+) -> list[Subset]:
+    if scatter is None:
+        return subsets
+    parts = [torch.from_numpy(scatter[:, list(chosen)]) for chosen in views]
+    return [replace(subset, additive=part.to(subset.measured)) for subset, part in zip(subsets, parts, strict=True)]

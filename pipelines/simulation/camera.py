@@ -15,7 +15,6 @@ from pipelines.simulation.projector import Blur
 Float = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 
-PHOTOPEAK_KEV = 140.5  # technetium-99m
 LEAD_MU_PER_MM = 2.76  # at the photopeak; holes are shorter by two mean free paths (Anger 1964)
 
 

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import Volume
+from pipelines.simulation.energy import FWHM_TO_SIGMA
 
 Float = NDArray[np.float64]
 
 # 2^14 values times 2^5 x 2^5 interpolation weights: the largest sum that float32 holds exactly.
 WHOLE_NUMBERS = 2**14
 WEIGHT_STEPS = 2**5
-FWHM_TO_SIGMA = 1.0 / (2.0 * math.sqrt(2.0 * math.log(2.0)))
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,39 @@ class Blur:
     intrinsic_fwhm_mm: float
     hole_mm: float
     length_mm: float
-    broadening: float = 1.0  # scattered photons arrive from a wider area
 
     def fwhm_mm(self, distance_mm: Float) -> Float:
         """Return the full width at half maximum of a point at each distance from the collimator's face."""
         geometric = self.hole_mm * (self.length_mm + distance_mm) / self.length_mm
-        return self.broadening * np.hypot(self.intrinsic_fwhm_mm, geometric)
+        return np.asarray(np.hypot(self.intrinsic_fwhm_mm, geometric))
+
+
+class Source:
+    """Volumes `[z, y, x]` as columns `[y * x, volume * z]` of whole numbers in float32, all on one scale.
+
+    `quantum` is the size of 1; `occupied` tells which columns hold anything.
+    """
+
+    def __init__(self, volumes: Sequence[NDArray[Any]]) -> None:
+        stacked = np.concatenate([np.asarray(volume, dtype=np.float64) for volume in volumes])
+        self.quantum = float(np.abs(stacked).max()) / (WHOLE_NUMBERS - 1) or 1.0
+        columns = np.rint(stacked / self.quantum).reshape(len(stacked), -1).T
+        self.columns = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32))
+        self.occupied: NDArray[np.bool_] = (self.columns != 0).any(dim=1).numpy()
 
 
 @dataclass(frozen=True)
-class _Whole:
-    """Columns `[y * x, z * n]` as whole numbers in float32, and the size of one."""
+class Frame:
+    """What one view's detector has before it, as `[distance, lateral, source, z]`."""
 
-    columns: torch.Tensor
-    quantum: float
+    extent: tuple[int, int, int, int]  # near, far, left, right: indices of distance and lateral offset
+    emitted: torch.Tensor
+    mu: torch.Tensor  # per step, of one source
+    path: torch.Tensor  # integral of mu from the middle of each voxel to the detector
 
-
-def _whole(volumes: Sequence[NDArray[Any]]) -> _Whole:
-    """Return the volumes `[z, y, x]` as columns of whole numbers, one scale for all."""
-    stacked = np.concatenate([np.asarray(volume, dtype=np.float64) for volume in volumes])
-    quantum = float(np.abs(stacked).max()) / (WHOLE_NUMBERS - 1) or 1.0
-    columns = np.rint(stacked / quantum).reshape(len(stacked), -1).T
-    return _Whole(torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32)), quantum)
+    def transmission(self, scale: float) -> torch.Tensor:
+        """Return the share of photons that leave the body, where mu is `scale` times that of the photopeak."""
+        return torch.exp(-scale * self.path)
 
 
 def _pixel_shares(offsets_mm: Float, edges_mm: Float, sigma_mm: Float) -> torch.Tensor:
@@ -87,7 +98,7 @@ class Projector:
             raise ValueError("the simulated patient lies on a grid along the patient's axes with square voxels")
         self.grid, self.geometry, self.step_mm = grid, geometry, width
         self.radius_mm = geometry.radius_mm
-        self._mu = _whole([mu_map.values.astype(np.float64) * (width / 10.0)])
+        self.body = Source([mu_map.values.astype(np.float64) * (width / 10.0)])
         self._set_tables(blur)
 
     def _set_tables(self, blur: Blur) -> None:
@@ -106,8 +117,8 @@ class Projector:
         along = np.sqrt(np.maximum(variance - self.grid.voxel_mm[0] ** 2 / 12, floor))
         column_edges: Float = (np.arange(geometry.columns + 1.0) - geometry.columns / 2) * geometry.pixel_size_mm[1]
         row_edges: Float = (geometry.rows / 2 - np.arange(geometry.rows + 1.0)) * geometry.pixel_size_mm[0]
-        self.columns_of = _pixel_shares(self.lateral_mm, column_edges - geometry.center_of_rotation_offset_mm, across)
-        self.rows_of = -_pixel_shares(z - geometry.isocenter_mm[2], row_edges, along)
+        self._columns_of = _pixel_shares(self.lateral_mm, column_edges - geometry.center_of_rotation_offset_mm, across)
+        self._rows_of = -_pixel_shares(z - geometry.isocenter_mm[2], row_edges, along)
 
     def axes_mm(self) -> tuple[Float, Float, Float]:
         """Return the positions of the grid's columns, rows and slices along x, y, z."""
@@ -118,34 +129,35 @@ class Projector:
 
     def project(self, activities: Sequence[NDArray[Any]]) -> Float:
         """Return the expected counts `[activity, view, row, column]` for one photon per unit of `[z, y, x]`."""
-        source = _whole(activities)
-        occupied = (source.columns != 0).any(dim=1).numpy()
-        shape = (len(activities), self.geometry.views, self.geometry.rows, self.geometry.columns)
-        counts = np.zeros(shape)
-        if occupied.any():
-            for view in range(self.geometry.views):
-                counts[:, view] = self._view(view, source, occupied, len(activities)).numpy()
+        source = Source(activities)
+        counts = np.zeros((len(activities), self.geometry.views, self.geometry.rows, self.geometry.columns))
+        for view in range(self.geometry.views) if source.occupied.any() else ():
+            frame = self.frame(view, source, source.occupied)
+            counts[:, view] = self.detect(frame, frame.emitted * frame.transmission(1.0)).numpy()
         return counts * source.quantum
 
-    def _view(self, view: int, source: _Whole, occupied: NDArray[np.bool_], sources: int) -> torch.Tensor:
-        """Return `[activity, row, column]` of one view."""
-        near, far, left, right = self._extent(view, occupied)
-        lookup = self._lookup(view, 0, far, left, right)
-        lateral, slices = right - left, self.grid.shape[0]
-        mu = lookup.rows(self._mu.columns).double().view(far, lateral * slices)
-        path = (mu.cumsum(0) - 0.5 * mu)[near:] * self._mu.quantum
-        seen = torch.exp(-path).view(far - near, lateral, 1, slices)
+    def frame(self, view: int, source: Source, region: NDArray[np.bool_]) -> Frame:
+        """Return a source and the attenuation before it as one view's detector sees them, in `region` of the columns."""
+        near, far, left, right = extent = self._extent(view, region)
+        shape = (-1, right - left, 1, self.grid.shape[0])
+        mu = self._lookup(view, 0, far, left, right).rows(self.body.columns).double().view(shape) * self.body.quantum
         emitted = self._lookup(view, near, far, left, right).rows(source.columns).double()
-        detected = emitted.view(far - near, lateral, sources, slices) * seen
-        by_row = torch.bmm(detected.view(far - near, -1, slices), self.rows_of[near:far])
+        path = (mu.cumsum(0) - 0.5 * mu)[near:]
+        return Frame(extent, emitted.view(far - near, right - left, -1, shape[3]), mu[near:], path)
+
+    def detect(self, frame: Frame, arriving: torch.Tensor) -> torch.Tensor:
+        """Return the counts `[source, row, column]` of photons `[distance, lateral, source, z]` through the holes."""
+        near, far, left, right = frame.extent
+        sources, slices = arriving.shape[2:]
+        by_row = torch.bmm(arriving.reshape(far - near, -1, slices), self._rows_of[near:far])
         by_row = by_row.view(-1, sources * self.geometry.rows)
-        columns = self.columns_of[near:far, left:right].reshape(-1, self.geometry.columns)
+        columns = self._columns_of[near:far, left:right].reshape(-1, self.geometry.columns)
         return (by_row.T @ columns).view(sources, self.geometry.rows, self.geometry.columns)
 
-    def _extent(self, view: int, occupied: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-        """Return the index ranges of distance (near, far) and lateral offset (left, right) that hold activity."""
+    def _extent(self, view: int, region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+        """Return the index ranges of distance (near, far) and lateral offset (left, right) that hold these columns."""
         x, y, _ = self.axes_mm()
-        row, column = np.nonzero(occupied.reshape(len(y), len(x)))
+        row, column = np.nonzero(region.reshape(len(y), len(x)))
         distance, lateral = self._detector_frame(view, x[column], y[row])
         near = max(int((distance.min() - self.step_mm) / self.step_mm - 0.5), 0)
         far = min(int((distance.max() + self.step_mm) / self.step_mm - 0.5) + 2, len(self.distance_mm))

@@ -37,42 +37,71 @@ class Deformation:
             drawn.append((_point(wave), float(rng.uniform(0, 2 * np.pi)), _point(shift)))
         return cls(tuple(drawn), fixed_mm)
 
-    def displacement_mm(self, x: Float, y: Float, z: Float) -> tuple[Float, Float, Float]:
-        """Return the displacement of each point along x, y and z."""
-        moved = [np.zeros(np.broadcast_shapes(x.shape, y.shape, z.shape)) for _ in range(3)]
-        for wave, phase, shift in self.waves:
-            angle = wave[0] * x + wave[1] * y + wave[2] * z + phase
-            still = float(np.dot(wave, self.fixed_mm)) + phase
-            height = np.cos(angle) - np.cos(still)
-            for axis in range(3):
-                moved[axis] += shift[axis] * height
-        return moved[0], moved[1], moved[2]
-
 
 def _point(values: Float) -> Point:
     return float(values[0]), float(values[1]), float(values[2])
 
 
-class Canvas:
-    """The voxels of a grid: where each one lies in the patient (`x`, `y`, `z`, mm) and how large it is."""
+@dataclass(frozen=True)
+class Placement:
+    """How a patient lies in a grid's coordinates: where its own origin is, and how it is turned there."""
 
-    def __init__(
-        self, grid: VoxelGrid, deformation: Deformation | None = None, origin_mm: Point = (0.0, 0.0, 0.0)
-    ) -> None:
-        """Lay the grid into a patient whose own origin stands at `origin_mm` of the grid's coordinates."""
+    origin_mm: Point = (0.0, 0.0, 0.0)
+    rotation_deg: Point = (0.0, 0.0, 0.0)  # about x, then y, then z, around the origin
+
+    @property
+    def matrix(self) -> Float:
+        """The 3 x 3 rotation from the patient's directions to the grid's."""
+        total = np.eye(3)
+        for axis, angle in enumerate(np.radians(self.rotation_deg)):
+            turn, (one, two) = np.eye(3), [(1, 2), (2, 0), (0, 1)][axis]
+            turn[one, one] = turn[two, two] = np.cos(angle)
+            turn[one, two], turn[two, one] = -np.sin(angle), np.sin(angle)
+            total = turn @ total
+        return total
+
+    def to_grid(self, point: Point) -> Point:
+        """Return where a point of the patient lies in the grid's coordinates."""
+        return _point(self.matrix @ np.asarray(point) + np.asarray(self.origin_mm))
+
+
+class Canvas:
+    """The voxels of a grid: where each one lies in the patient (mm), and how large it is.
+
+    `straight` are the coordinates x, y, z; `x`, `y`, `z` those of the deformed body. A grid has the patient's axes.
+    """
+
+    def __init__(self, grid: VoxelGrid, deformation: Deformation | None = None, placement: Placement | None = None) -> None:
         self.grid = grid
         self.edge_mm = float(np.mean(grid.voxel_mm))
+        placement = placement or Placement()
         matrix, (slices, rows, columns) = grid.matrix, grid.shape
         counts = (columns, rows, slices)
         self.axes = tuple(
-            matrix[axis, 3] + matrix[axis, axis] * np.arange(counts[axis]) - origin_mm[axis] for axis in range(3)
+            matrix[axis, 3] + matrix[axis, axis] * np.arange(counts[axis]) - placement.origin_mm[axis]
+            for axis in range(3)
         )
-        flat = self.axes[0][None, None, :], self.axes[1][None, :, None], self.axes[2][:, None, None]
-        self.straight = tuple(np.broadcast_to(axis, grid.shape) for axis in flat)
-        if deformation is None:
-            self.x, self.y, self.z = self.straight
-        else:
-            self.x, self.y, self.z = (a + d for a, d in zip(flat, deformation.displacement_mm(*flat), strict=True))
+        turn = placement.matrix
+        gx, gy, gz = self.axes[0][None, None, :], self.axes[1][None, :, None], self.axes[2][:, None, None]
+        self.straight = tuple(
+            np.broadcast_to(turn[0, axis] * gx + turn[1, axis] * gy + turn[2, axis] * gz, grid.shape)
+            for axis in range(3)
+        )
+        self.x, self.y, self.z = self.straight
+        if deformation is not None:
+            moved = [axis.copy() for axis in self.straight]
+            for wave, phase, shift in deformation.waves:
+                height = self._cosine(turn @ np.asarray(wave), phase)
+                height -= np.cos(float(np.dot(wave, deformation.fixed_mm)) + phase)
+                for axis in range(3):
+                    moved[axis] += shift[axis] * height
+            self.x, self.y, self.z = moved
+
+    def _cosine(self, wave: Float, phase: float) -> Float:
+        """Return cos(wave . position + phase) on the grid, as a product of its axes."""
+        x, y, z = (np.exp(1j * wave[axis] * self.axes[axis]) for axis in range(3))
+        plane = np.multiply.outer(y, x) * np.exp(1j * phase)
+        return np.asarray(np.multiply.outer(z.real, plane.real) - np.multiply.outer(z.imag, plane.imag))
 
     def box(self, center: Point, reach: Point) -> Box:
         """Return the slices of the grid that hold everything within `reach` (x, y, z) of `center`."""
@@ -154,3 +183,24 @@ class Layer:
         if within is not None:
             share = share * within[box]
         self.fill(share, activity, mu, box)
+
+
+@dataclass(frozen=True)
+class Texture:
+    """A smooth random pattern of mean 0 and standard deviation 1 that belongs to the patient, not to a grid."""
+
+    seed: int
+    spacing_mm: float = 14.0
+    reach_mm: float = 308.0
+
+    def on(self, canvas: Canvas) -> Float:
+        """Return the pattern on a canvas `[z, y, x]`."""
+        size = 2 * int(self.reach_mm / self.spacing_mm) + 1
+        lattice = np.random.default_rng(self.seed).normal(size=(size, size, size)) * 1.6  # interpolation evens out
+        for axis in (2, 1, 0):  # the last of the three axes comes first each time, and goes to the front
+            place = np.clip((canvas.axes[axis] + self.reach_mm) / self.spacing_mm, 0.0, size - 1.001)
+            low = place.astype(np.int64)
+            part = place - low
+            lattice = np.moveaxis(lattice, 0, -1)
+            lattice = lattice[..., low] * (1.0 - part) + lattice[..., low + 1] * part
+        return lattice

@@ -27,13 +27,18 @@ def node(start_node: StartNode, orthanc: Orthanc) -> Node:
 
 
 def caught_in_the_middle(node: Node, uids: StudyUids, folder: Path) -> list[int]:
-    """Send a study and freeze the child that works on it; return the child's pids."""
+    """Freeze the child once it is able to work, and send a study for it to work on; return the child's pids."""
+    children = eventually(lambda: [pid for pid in node.children() if has_loaded(pid, "libtorch")], "a child with torch")
     assert dcmtk.store(node.port, [write(small_tomo(uids), folder / "a.dcm")]).accepted
-    children = eventually(node.children, "a child process that runs the pipeline")
     for pid in children:
         os.kill(pid, signal.SIGSTOP)
-    node.wait_for(uids.study, "PROCESSING", "DELIVERED")
+    node.wait_for(uids.study, "PROCESSING", "DELIVERING", "DELIVERED")
     return children
+
+
+def has_loaded(pid: int, library: str) -> bool:
+    """Tell whether a process has mapped the library."""
+    return library in Path(f"/proc/{pid}/maps").read_text()
 
 
 def delivered_once(node: Node, orthanc: Orthanc, uids: StudyUids) -> None:

@@ -70,22 +70,23 @@ class Orthanc(PeerProcess):
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=30) as answer:
             return json.load(answer)
 
-    def find(self, level: str, **query: str) -> list[Any]:
-        """Return the expanded resources of a level (Study, Series, Instance) that match the DICOM keywords."""
+    def _find(self, level: str, study_instance_uid: str | None) -> list[Any]:
+        """Return the expanded resources of a level (Series, Instance), of one study or of all."""
+        query = {} if study_instance_uid is None else {"StudyInstanceUID": study_instance_uid}
         body = json.dumps({"Level": level, "Query": query, "Expand": True}).encode()
         address = f"http://{HOST}:{self.http_port}/tools/find"
         with urllib.request.urlopen(address, data=body, timeout=60) as answer:
             found: list[Any] = json.load(answer)
         return found
 
-    def instances(self, study_instance_uid: str = "*") -> list[str]:
+    def instances(self, study_instance_uid: str | None = None) -> list[str]:
         """Return the SOP Instance UIDs that are stored, of one study or of all, by REST."""
-        found = self.find("Instance", StudyInstanceUID=study_instance_uid)
+        found = self._find("Instance", study_instance_uid)
         return sorted(row["MainDicomTags"]["SOPInstanceUID"] for row in found)
 
-    def series(self, study_instance_uid: str = "*") -> list[str]:
+    def series(self, study_instance_uid: str | None = None) -> list[str]:
         """Return the Series Instance UIDs that are stored, of one study or of all, by REST."""
-        found = self.find("Series", StudyInstanceUID=study_instance_uid)
+        found = self._find("Series", study_instance_uid)
         return sorted(row["MainDicomTags"]["SeriesInstanceUID"] for row in found)
 
     def count(self) -> int:

@@ -1,0 +1,65 @@
+"""Assembling: a whole study moves on at once, an incomplete one says what it waits for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dicomnode.config import RuleSettings
+from dicomnode.stages.assemble import refresh_headers
+from dicomnode.study import StudyState
+from tests.dicomnode.stages.road import RULE, Road
+from tests.factories import a_tomo, as_file, quick_dataset, setting
+from tests.fakes import after
+
+
+def test_projections_are_routed_at_once_while_the_association_is_still_open(a_road: Road) -> None:
+    uid = a_road.receive(a_tomo())
+    assert a_road.assembler.run_once(a_road.now) == 1
+    study = a_road.study(uid)
+    assert (study.state, study.pipeline, study.destinations) == (StudyState.ROUTED, "reconstruction", ("pacs",))
+
+
+def test_what_no_rule_wants_waits_for_quiet_and_is_then_ignored(a_road: Road) -> None:
+    uid = a_road.receive(as_file(quick_dataset()))
+    a_road.associations.closed("a1")
+    assert a_road.assembler.run_once(after(1)) == 0
+    assert "waiting for quiet" in a_road.study(uid).reason
+    assert a_road.assembler.run_once(after(31)) == 1
+    assert a_road.study(uid).state is StudyState.IGNORED
+
+
+def test_an_open_association_keeps_a_study_from_being_quiet(a_road: Road) -> None:
+    uid = a_road.receive(as_file(quick_dataset()))
+    assert a_road.assembler.run_once(after(3600)) == 0
+    assert "a peer is still sending" in a_road.study(uid).reason
+    a_road.associations.closed("a1")
+    assert a_road.assembler.run_once(after(3602)) == 1
+
+
+def test_quiet_is_counted_anew_after_a_restart(a_road: Road) -> None:
+    uid = a_road.receive(as_file(quick_dataset()))
+    a_road.associations.closed("a1")
+    restarted = replace(a_road.assembler, started_at=after(1000))
+    restarted.run_once(after(1001))
+    assert a_road.study(uid).state is StudyState.RECEIVING
+    restarted.run_once(after(1031))
+    assert a_road.study(uid).state is StudyState.IGNORED
+
+
+def test_projections_that_can_not_be_whole_hold_the_study_with_the_reason(a_road: Road) -> None:
+    uid = a_road.receive(a_tomo(change=setting(NumberOfDetectors=2)))
+    a_road.associations.closed("a1")
+    a_road.assembler.run_once(after(31))
+    study = a_road.study(uid)
+    assert study.state is StudyState.HELD
+    assert "etector" in study.reason
+
+
+def test_rules_that_changed_over_a_restart_see_the_headers_anew(a_road: Road) -> None:
+    uid = a_road.receive(a_tomo(change=setting(OperatorsName="Night^Shift")))
+    rule = RuleSettings.model_validate({**RULE.model_dump(), "when": {"operators_name": "night*"}})
+    changed = replace(a_road.assembler, rules=[rule])
+    assert changed.run_once(after(1)) == 0
+    refresh_headers(a_road.journal, a_road.spool, frozenset({"OperatorsName"}))
+    assert changed.run_once(after(31)) == 1
+    assert a_road.study(uid).state is StudyState.ROUTED

@@ -1,0 +1,137 @@
+"""Processing: an attempt counts when it starts, commits once, and a bad study stops nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from dicomnode.errors import TransientFault
+from dicomnode.stages.process import remove_unrecorded
+from dicomnode.store.outbox import DeliveryState
+from dicomnode.study import StudyState
+from pipelines.contract import Verdict
+from pipelines.images import UnsuitableAcquisition
+from tests.dicomnode.stages.road import Road, a_result
+from tests.factories import a_tomo, setting
+from tests.fakes import after
+
+
+def test_a_derived_study_waits_in_the_outbox_for_its_destination(a_road: Road) -> None:
+    a_road.answers.append(a_result())
+    uid = a_road.process(a_tomo())
+    assert a_road.study(uid).state is StudyState.DELIVERING
+    deliveries = a_road.outbox.deliveries(uid)
+    assert {d.kind for d in deliveries} == {"reconstruction", "report page"}
+    assert {d.state for d in deliveries} == {DeliveryState.WAITING}
+    assert all(a_road.outbox.spool.path(d.path).is_file() for d in deliveries)
+
+
+def test_a_passing_fault_is_tried_again_with_back_off_and_set_aside_after_three(a_road: Road) -> None:
+    a_road.answers += [TransientFault("the engine's process died")] * 3
+    uid = a_road.process(a_tomo())
+    assert a_road.study(uid).state is StudyState.ROUTED
+    assert not a_road.processor.run_once(after(4))
+    assert a_road.processor.run_once(after(6))
+    a_road.now = after(6)
+    assert a_road.processor.run_once(after(100))
+    study = a_road.study(uid)
+    assert (study.state, study.attempts) == (StudyState.FAILED, 3)
+    assert "set aside after 3 attempts; the last: the engine's process died" in study.reason
+
+
+def test_a_study_that_takes_the_node_down_is_set_aside_after_three_starts(a_road: Road) -> None:
+    uid = a_road.receive(a_tomo())
+    a_road.assembler.run_once(a_road.now)
+    for start in range(3):
+        a_road.now = after(1000 * (start + 1))
+        assert a_road.journal.claim(a_road.now, 60) is not None  # and here the power goes
+        a_road.processor.return_lost_claims(None)
+    assert a_road.study(uid).state is StudyState.FAILED
+
+
+def test_a_stop_of_the_node_is_no_attempt(a_road: Road) -> None:
+    a_road.answers.append(TransientFault("the engine is stopped"))
+    uid = a_road.receive(a_tomo())
+    a_road.assembler.run_once(a_road.now)
+    claim = a_road.journal.claim(a_road.now, 60)
+    assert claim is not None
+    a_road.stopping = True
+    a_road.processor._failed(claim, "the engine is stopped")
+    study = a_road.study(uid)
+    assert (study.state, study.attempts) == (StudyState.ROUTED, 0)
+
+
+def test_an_unsuitable_study_is_held_with_the_pipelines_sentence(a_road: Road) -> None:
+    a_road.answers.append(UnsuitableAcquisition("90 degrees of 180 were acquired"))
+    uid = a_road.process(a_tomo())
+    study = a_road.study(uid)
+    assert (study.state, study.reason) == (StudyState.HELD, "90 degrees of 180 were acquired")
+
+
+def test_what_the_guard_quarantines_is_held_and_nothing_of_it_may_leave(a_road: Road) -> None:
+    a_road.answers.append(a_result(Verdict.QUARANTINE, "a view lost half of its counts"))
+    uid = a_road.process(a_tomo())
+    study = a_road.study(uid)
+    assert (study.state, study.reason) == (StudyState.HELD, "a view lost half of its counts")
+    assert {d.state for d in a_road.outbox.deliveries(uid)} == {DeliveryState.WITHHELD}
+    assert a_road.deliver().sent == []
+
+
+def test_an_unforeseen_error_fails_the_attempt_and_not_the_node(a_road: Road) -> None:
+    a_road.answers += [ZeroDivisionError("a developer's mistake"), a_result()]
+    uid = a_road.process(a_tomo())
+    assert a_road.study(uid).state is StudyState.ROUTED
+    assert "ZeroDivisionError" in a_road.study(uid).reason
+    assert a_road.processor.run_once(after(10))
+    assert a_road.study(uid).state is StudyState.DELIVERING
+
+
+def test_a_job_that_ran_twice_makes_no_second_series(a_road: Road) -> None:
+    a_road.answers += [a_result(), a_result()]
+    uid = a_road.receive(a_tomo())
+    a_road.assembler.run_once(a_road.now)
+    lost = a_road.journal.claim(a_road.now, 60)
+    assert lost is not None
+    a_road.now = after(1000)
+    a_road.processor.return_lost_claims(after(61))
+    a_road.processor.run_once(after(1100))
+    before = a_road.outbox.derived(uid)
+    a_road.processor._attempt(lost)  # the late twin
+    assert a_road.outbox.derived(uid) == before
+    assert a_road.study(uid).state is StudyState.DELIVERING
+
+
+def test_a_late_instance_adds_its_own_derived_instances_and_repeats_none(a_road: Road) -> None:
+    a_road.answers += [a_result(), a_result()]
+    uid = a_road.process(a_tomo())
+    a_road.process(a_tomo(change=setting(SOPInstanceUID="1.2.3.99")))
+    study = a_road.study(uid)
+    assert (study.state, study.version) == (StudyState.DELIVERING, 2)
+    assert len(a_road.engine.inputs) == 2
+    assert sorted(row["version"] for row in a_road.outbox.derived(uid)) == [1, 1, 2, 2]
+
+
+def test_an_instance_that_comes_during_an_attempt_does_not_waste_it(a_road: Road) -> None:
+    a_road.answers.append(a_result())
+    uid = a_road.receive(a_tomo())
+    a_road.assembler.run_once(a_road.now)
+    claim = a_road.journal.claim(a_road.now, 60)
+    assert claim is not None
+    a_road.receive(a_tomo(change=setting(SOPInstanceUID="1.2.3.99")))
+    a_road.processor._attempt(claim)
+    assert a_road.study(uid).state is StudyState.RECEIVING
+    assert len(a_road.outbox.deliveries(uid)) == 2
+
+
+def test_files_of_an_attempt_that_never_committed_are_removed_at_the_start(a_road: Road) -> None:
+    a_road.answers.append(a_result())
+    a_road.process(a_tomo())
+    whole = set(a_road.outbox.spool.stored())
+    a_road.outbox.spool.store("1", "2", "3", b"lost", "e" * 64)
+    assert remove_unrecorded(a_road.outbox) == 1
+    assert set(a_road.outbox.spool.stored()) == whole
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN])
+def test_a_warning_does_not_keep_a_study_from_leaving(a_road: Road, verdict: Verdict) -> None:
+    a_road.answers.append(a_result(verdict))
+    assert a_road.study(a_road.process(a_tomo())).state is StudyState.DELIVERING

@@ -1,0 +1,72 @@
+"""Purging: files go when their time has come, stories stay, and nothing that is still needed goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dicomnode.stages.purge import Purger
+from dicomnode.stages.receive import register_orphans
+from dicomnode.store.keeping import purge_rows
+from dicomnode.study import SendOutcome, StudyState
+from tests.dicomnode.stages.road import Road, a_result
+from tests.factories import a_tomo
+from tests.fakes import NOON
+
+OK = SendOutcome.DELIVERED
+DAY = timedelta(days=1)
+
+
+def purger(road: Road, received_days: float = 7, derived_days: float = 7) -> Purger:
+    return Purger(road.journal, road.spool, road.outbox, received_days, derived_days)
+
+
+def delivered(road: Road) -> str:
+    road.answers.append(a_result())
+    uid = road.process(a_tomo())
+    road.deliver(OK, OK)
+    return uid
+
+
+def test_files_of_a_delivered_study_are_kept_for_their_time_and_not_longer(a_road: Road) -> None:
+    uid = delivered(a_road)
+    assert purger(a_road).run_once(NOON + 6.9 * DAY) == 0
+    assert purger(a_road).run_once(NOON + 7.1 * DAY) == 3
+    assert list(a_road.spool.stored()) == []
+    assert list(a_road.outbox.spool.stored()) == []
+    assert a_road.study(uid).state is StudyState.PURGED
+    assert a_road.events(uid)[0] == "FIRST_INSTANCE"
+
+
+def test_derived_and_received_files_have_their_own_times(a_road: Road) -> None:
+    uid = delivered(a_road)
+    assert purger(a_road, derived_days=1).run_once(NOON + 2 * DAY) == 2
+    assert len(list(a_road.spool.stored())) == 1
+    assert a_road.study(uid).state is StudyState.DELIVERED
+
+
+def test_a_study_that_is_not_delivered_keeps_its_files_however_old_it_is(a_road: Road) -> None:
+    a_road.answers.append(a_result())
+    a_road.process(a_tomo())
+    assert purger(a_road).run_once(NOON + 1000 * DAY) == 0
+    assert len(list(a_road.spool.stored())) == 1
+
+
+def test_an_instance_that_comes_again_after_the_purge_is_kept_anew_and_nothing_is_sent_twice(a_road: Road) -> None:
+    uid = delivered(a_road)
+    purger(a_road).run_once(NOON + 8 * DAY)
+    a_road.now = NOON + 9 * DAY
+    a_road.answers.append(a_result())
+    a_road.process(a_tomo())
+    assert len(list(a_road.spool.stored())) == 1
+    assert a_road.study(uid).version == 2
+    assert a_road.deliver().sent == []
+    assert a_road.study(uid).state is StudyState.DELIVERED
+
+
+def test_a_crash_between_row_and_file_leaves_files_that_go_at_the_next_start(a_road: Road) -> None:
+    uid = delivered(a_road)
+    purge_rows(a_road.journal, a_road.study(uid), True, True, NOON + 8 * DAY)
+    assert len(list(a_road.spool.stored())) == 1
+    register_orphans(a_road.receiver, NOON + 8 * DAY)
+    assert list(a_road.spool.stored()) == []
+    assert a_road.study(uid).state is StudyState.PURGED
