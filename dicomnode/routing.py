@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 from dicomnode.config import OptionValue, RuleSettings
 from dicomnode.study import Instance, InstanceContent
@@ -130,6 +131,20 @@ def _route(rule: RuleSettings, sources: Sequence[Instance], reason: str) -> Rout
         sources=tuple(sorted(source.header.sop_instance_uid for source in sources)),
         reason=reason,
     )
+
+
+def route_columns(route: Route, now: datetime) -> dict[str, Any]:
+    """Return what the journal keeps of a route."""
+    return {
+        "rule": route.rule,
+        "pipeline": route.pipeline,
+        "options": dict(route.options),
+        "destinations": list(route.destinations),
+        "sources": list(route.sources),
+        "priority": route.priority,
+        "attempts": 0,
+        "next_at": now,
+    }
 
 
 def force_route(rules: Sequence[RuleSettings], instances: Sequence[Instance]) -> Route | None:

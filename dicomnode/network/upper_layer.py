@@ -22,6 +22,7 @@ import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
@@ -40,6 +41,8 @@ LARGEST_DATASET = 1 << 30  # bytes of one instance; the largest enhanced CT seri
 # DCMTK and Orthanc leave Nagle's algorithm on and write a message in pieces: they then wait for our ACK of the first
 # piece, which the kernel would delay by 40 ms. Linux forgets the option, so it is set again before each read.
 QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+
+LAST_WORDS = 65_536  # bytes that a peer may still send when we have ended the Association
 
 P_DATA_TF = 0x04
 KNOWN_PDUS = range(0x01, 0x08)
@@ -131,17 +134,14 @@ class TimedSocket(AssociationSocket):  # type: ignore[misc]
             end_reading(self.socket)
 
     def close_after_peer(self, patience_s: float = 1.0) -> None:
-        """Close once the peer has read our last PDU and closed its side, or after `patience_s`."""
+        """Close once the peer has read our last PDU and closed its side, or has had `patience_s` to do so."""
         sock, self.socket, self._is_connected = self.socket, None, False
         if sock is None:
             return
-        deadline = time.monotonic() + patience_s
         try:
             socket.socket.shutdown(sock, socket.SHUT_WR)
-            while (remaining_s := deadline - time.monotonic()) > 0:
-                sock.settimeout(remaining_s)
-                if not sock.recv(65_536):
-                    break
+            sock.settimeout(patience_s)
+            sock.recv(LAST_WORDS)
         except (OSError, ValueError):
             pass  # the peer was faster
         finally:
@@ -312,6 +312,13 @@ class DrivenAssociation(Association):  # type: ignore[misc]
         """Bind what answers requests, and none of the handlers that format a debug line for every PDU."""
         for event in evt._INTERVENTION_EVENTS:
             self.bind(event, evt.get_default_handler(event))
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Serve C-ECHO and C-STORE; whoever asks for anything else is shown out."""
+        if isinstance(msg, C_ECHO | C_STORE):
+            super()._serve_request(msg, context_id)
+        else:
+            self.interrupt("asked for a service that isn't offered")
 
     @property
     def silent_s(self) -> float:

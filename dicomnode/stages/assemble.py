@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from dicomnode.config import RuleSettings
 from dicomnode.errors import InstanceRejected
 from dicomnode.objects.header import read_header
-from dicomnode.routing import Arrival, Hold, Ignore, Route, Wait, assess
+from dicomnode.routing import Arrival, Hold, Ignore, Route, Wait, assess, route_columns
 from dicomnode.store.journal import Journal
 from dicomnode.store.spool import Spool
 from dicomnode.study import Event, Study, StudyState
@@ -58,20 +57,6 @@ class Assembler:
         if moved:
             log.info("study assembled", study=uid, outcome=type(decision).__name__, reason=decision.reason)
         return moved
-
-
-def route_columns(route: Route, now: datetime) -> dict[str, Any]:
-    """Return what the journal keeps of a route."""
-    return {
-        "rule": route.rule,
-        "pipeline": route.pipeline,
-        "options": dict(route.options),
-        "destinations": list(route.destinations),
-        "sources": list(route.sources),
-        "priority": route.priority,
-        "attempts": 0,
-        "next_at": now,
-    }
 
 
 def refresh_headers(journal: Journal, spool: Spool, keywords: frozenset[str]) -> None:

@@ -7,8 +7,7 @@ from datetime import datetime
 
 from dicomnode.config import RuleSettings
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.routing import force_route, why_none
-from dicomnode.stages.assemble import route_columns
+from dicomnode.routing import force_route, route_columns, why_none
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
 from dicomnode.study import Event, Study, StudyState

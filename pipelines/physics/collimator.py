@@ -69,6 +69,32 @@ LEHR = {
 
 
 @dataclass(frozen=True)
+class FocalSensitivity:
+    """A stylized multifocal collimator: holes that converge on the heart count more from there.
+
+    At distance d the middle is magnified by m = focal / (focal - d) and counted m^2 times as well as by parallel holes,
+    within a region that narrows by m. The defaults give a gain of 4 on the axis of a cardio-centric orbit of 28 cm, as
+    reported for IQ-SPECT (Vija et al., IEEE NSS 2010). Only the sensitivity is modelled, not the bent rays.
+    """
+
+    radius_mm: float = 280.0
+    focal_mm: float = 560.0
+    detector_fwhm_mm: float = 400.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.radius_mm < self.focal_mm or self.detector_fwhm_mm <= 0:
+            raise ValueError(f"a multifocal collimator focuses behind the axis of rotation, unlike {self}")
+
+    def factor(self, depth_mm: Float, across_mm: Float, along_mm: Float) -> Float:
+        """Return the sensitivity `[depth, column, slice]` relative to parallel holes."""
+        distance = np.clip(self.radius_mm - depth_mm, 0.0, 0.9 * self.focal_mm)
+        magnified = (self.focal_mm / (self.focal_mm - distance))[:, None, None]
+        aside = across_mm[None, :, None] ** 2 + along_mm[None, None, :] ** 2
+        focus: Float = np.exp(-4 * math.log(2) * aside * (magnified / self.detector_fwhm_mm) ** 2)
+        return 1 + (magnified**2 - 1) * focus
+
+
+@dataclass(frozen=True)
 class Nodes:
     """A few blurs that stand for all depths: a plane is shared between the two nearest, linearly in sigma^2.
 

@@ -128,7 +128,9 @@ def _onto_detector(
     """Return coarse counts `[view, row, column]` interpolated onto the detector's pixels, as counts per pixel."""
     size = coarse.pixel_size_mm[0]
     axial_mm, pixel_mm = geometry.pixel_size_mm
-    row: NDArray[np.float64] = (np.arange(geometry.rows) - (geometry.rows - 1) / 2) * axial_mm / size + (coarse.rows - 1) / 2
+    row: NDArray[np.float64] = (np.arange(geometry.rows) - (geometry.rows - 1) / 2) * axial_mm / size + (
+        coarse.rows - 1
+    ) / 2
     across_mm = (np.arange(geometry.columns) - (geometry.columns - 1) / 2) * pixel_mm
     column: NDArray[np.float64] = (across_mm - geometry.center_of_rotation_offset_mm) / size + (frame.columns - 1) / 2
     values = _interpolate(_interpolate(counts.double().numpy(), row, 1), column, 2)

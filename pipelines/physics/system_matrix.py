@@ -7,11 +7,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
-from pipelines.physics.collimator import Collimator, Nodes
+from pipelines.physics.collimator import Collimator, FocalSensitivity, Nodes
 from pipelines.physics.rotation import DetectorFrame, Support, support_mask
 from pipelines.physics.view_group import AttenuatedGroup, CollapsedGroup, DetectorBlur, Scratch
 
@@ -38,6 +39,7 @@ class SystemMatrix:
         *,
         mu_per_cm: Tensor | None = None,
         collimator: Collimator | None = None,
+        sensitivity: FocalSensitivity | None = None,
         support: Support = Support.CIRCLE,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
@@ -57,6 +59,7 @@ class SystemMatrix:
         self.dtype = dtype
         self._mu_per_cm = None if mu_per_cm is None else mu_per_cm.to(self.device, dtype)
         self._collimator = collimator
+        self._sensitivity = sensitivity
         self._support = support
         self._frame = DetectorFrame.of(geometry, grid, support)
         self._scratch = Scratch([])
@@ -71,6 +74,7 @@ class SystemMatrix:
             self.grid,
             mu_per_cm=self._mu_per_cm,
             collimator=self._collimator,
+            sensitivity=self._sensitivity,
             support=self._support,
             device=self.device,
             dtype=self.dtype,
@@ -159,14 +163,28 @@ class SystemMatrix:
             share = None
             if self._nodes is not None:
                 share = torch.from_numpy(self._nodes.share[first : first + views]).to(self.device, self.dtype)
-            if self._mu_per_cm is None:
+            if self._mu_per_cm is None and self._sensitivity is None:
                 groups.append(CollapsedGroup(angles, self._frame, mask, share, self.dtype))
             else:
-                mu = self._mu_per_cm.permute(1, 2, 0).reshape(mask.numel(), -1).contiguous()
-                at_once = views if self.device.type == "cuda" else max(1, _CPU_BLOCK_BYTES // self._bytes_per_view)
-                groups.append(AttenuatedGroup(angles, self._frame, mask, share, mu, at_once))
+                groups.append(self._attenuated_group(angles, mask, share))
             first += views
         return groups
+
+    def _attenuated_group(self, angles: tuple[float, ...], mask: Tensor, share: Tensor | None) -> AttenuatedGroup:
+        slices = self.grid.shape[0]
+        if self._mu_per_cm is None:
+            mu = torch.zeros(mask.numel(), slices, dtype=self.dtype, device=self.device)
+        else:
+            mu = self._mu_per_cm.permute(1, 2, 0).reshape(mask.numel(), slices).contiguous()
+        focus = None
+        if self._sensitivity is not None:
+            axial_mm, pixel_mm = self.geometry.pixel_size_mm
+            across_mm = (np.arange(self._frame.columns) - self._frame.axis_column) * pixel_mm
+            along_mm = (np.arange(slices) - (slices - 1) / 2) * axial_mm
+            factor = self._sensitivity.factor(self._frame.depth_mm().numpy(), across_mm, along_mm)
+            focus = torch.from_numpy(factor).to(self.device, self.dtype)
+        at_once = len(angles) if self.device.type == "cuda" else max(1, _CPU_BLOCK_BYTES // self._bytes_per_view)
+        return AttenuatedGroup(angles, self._frame, mask, share, mu, focus, at_once)
 
 
 class _Linear(torch.autograd.Function):

@@ -106,6 +106,7 @@ class AttenuatedGroup:
         mask: Tensor,
         share: Tensor | None,
         mu_per_cm: Tensor,
+        sensitivity: Tensor | None,
         views_at_once: int,
     ) -> None:
         sample, voxel, weight = bilinear_entries(angles_deg, frame, mask)
@@ -117,6 +118,8 @@ class AttenuatedGroup:
         self._blocks = [slice(first, min(first + views_at_once, views)) for first in range(0, views, views_at_once)]
         self._rows = [self._rows_of(block) for block in self._blocks]
         self._escape = self._escape_of(mu_per_cm, frame, views)
+        if sensitivity is not None:
+            self._escape *= sensitivity
 
     def forward(self, dense: Tensor, gates: int, blur: DetectorBlur | None) -> Tensor:
         """Return counts `[view, column, gate * slice]` of an activity `[voxel, gate * slice]`."""

@@ -8,6 +8,7 @@ volume fits the measured, attenuated counts only as far as a volume without atte
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,6 @@ from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
 from pipelines.physics.attenuation import check_mu_map, resample
 from pipelines.physics.collimator import FocalSensitivity
-from pipelines.physics.rotation import Support
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.osem import Subset, ordered_subsets, osem
 
@@ -40,7 +40,7 @@ class PracSettings:
 
 
 def prac(uncorrected: Volume, mu_map: Volume, settings: PracSettings | None = None, device: str = "cpu") -> Volume:
-    """Return the volume corrected for attenuation, on an axial grid at the volume's place and resolution.
+    """Return the volume corrected for attenuation, on its own grid.
 
     Negative values count as 0. The total grows to what would have been counted without attenuation. Raises
     UnsuitableAcquisition when the volume is empty or the mu-map can't be one in 1/cm.
@@ -64,7 +64,8 @@ def _prac(uncorrected: Volume, mu_map: Volume, settings: PracSettings, device: s
     ]
     start = activity * chang_factors(camera, attenuated) if settings.warm_start else torch.ones_like(activity)
     corrected = osem(subsets, start, settings.iterations)
-    return Volume(np.ascontiguousarray(corrected[0].cpu().numpy()), grid, Unit.PROPORTIONAL_COUNTS)
+    found = Volume(np.ascontiguousarray(corrected[0].cpu().numpy()), grid, Unit.PROPORTIONAL_COUNTS)
+    return resample(found, uncorrected.grid)
 
 
 def chang_factors(camera: SystemMatrix, attenuated: SystemMatrix) -> Tensor:
@@ -80,25 +81,20 @@ def chang_factors(camera: SystemMatrix, attenuated: SystemMatrix) -> Tensor:
 
 
 def virtual_camera(grid: VoxelGrid, settings: PracSettings) -> tuple[AcquisitionGeometry, VoxelGrid]:
-    """Return an orbit around the volume, and the axial grid that fits it: the volume's voxels, square in the slice."""
+    """Return an orbit around the volume, and an axial grid of its voxels so wide that every view sees all of it."""
     slice_mm, y_mm, x_mm = _axial_voxel_mm(grid)
     pixel_mm = min(y_mm, x_mm)
-    corners = np.array([grid.position_mm(z, y, x) for z in (0, 1) for y in (0, 1) for x in (0, 1)])
-    corners = corners[0] + (corners - corners[0]) @ np.eye(3)
-    ends = np.array([grid.position_mm(*(i * (n - 1) for i, n in zip(corner, grid.shape, strict=True))) for corner in np.ndindex(2, 2, 2)])
-    center = (ends.min(axis=0) + ends.max(axis=0)) / 2
-    extent = ends.max(axis=0) - ends.min(axis=0)
-    slices = round(float(extent[2]) / slice_mm) + 1
-    columns = round(float(max(extent[0], extent[1])) / pixel_mm) + 1
+    last = np.array(grid.shape) - 1
+    ends = np.array([grid.position_mm(*(np.array(corner) * last)) for corner in np.ndindex(2, 2, 2)])
+    low, high = ends.min(axis=0), ends.max(axis=0)
+    isocenter = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2, float(low[2] + high[2]) / 2)
+    slices = round(float(high[2] - low[2]) / slice_mm) + 1
+    across = round(float(high[0] - low[0]) / pixel_mm) + 1
+    columns = math.ceil(math.hypot(*(high - low)[:2]) / pixel_mm) + 1
+    columns += (columns - across) % 2  # voxel centers then fall on the volume's own
     step = settings.arc_deg / settings.views
-    isocenter = (float(center[0]), float(center[1]), float(center[2]))
-    geometry = AcquisitionGeometry(
-        tuple((settings.start_deg - step * view) % 360.0 for view in range(settings.views)),
-        (slice_mm, pixel_mm),
-        slices,
-        columns,
-        isocenter_mm=isocenter,
-    )
+    angles = tuple((settings.start_deg - step * view) % 360.0 for view in range(settings.views))
+    geometry = AcquisitionGeometry(angles, (slice_mm, pixel_mm), slices, columns, isocenter_mm=isocenter)
     return geometry, VoxelGrid.axial((slices, columns, columns), (slice_mm, pixel_mm, pixel_mm), isocenter)
 
 

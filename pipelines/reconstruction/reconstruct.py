@@ -145,9 +145,7 @@ def _activity(
     return Volume(np.ascontiguousarray(found.cpu().numpy()), grid, Unit.PROPORTIONAL_COUNTS)
 
 
-def _with_scatter(
-    subsets: list[Subset], views: tuple[tuple[int, ...], ...], scatter: Array | None
-) -> list[Subset]:
+def _with_scatter(subsets: list[Subset], views: tuple[tuple[int, ...], ...], scatter: Array | None) -> list[Subset]:
     if scatter is None:
         return subsets
     parts = [torch.from_numpy(scatter[:, list(chosen)]) for chosen in views]

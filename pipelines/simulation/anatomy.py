@@ -7,7 +7,7 @@ x to the left, y to the back, z to the head.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
@@ -75,6 +75,8 @@ class Anatomy:
 
     sex: Sex
     position: Position
+    age_years: int
+    height_m: float
     bmi: float
     torso: Torso
     pose: HeartPose
@@ -97,10 +99,12 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
     gap = rng.uniform(2.0, 22.0)
     lowest = pose.center[2] - _drop_below_center(cycle.end_diastole, pose)
     left = lowest - gap
-    torso = _with_domes(torso, left + rng.uniform(10.0, 20.0), left)
+    torso = replace(torso, dome_right=float(left + rng.uniform(10.0, 20.0)), dome_left=float(left))
     return Anatomy(
         sex=sex,
         position=position,
+        age_years=int(np.clip(rng.normal(62, 10), 32, 88)),
+        height_m=round(float(rng.normal(1.62, 0.06) if sex is Sex.FEMALE else rng.normal(1.75, 0.07)), 2),
         bmi=bmi,
         torso=torso,
         pose=pose,
@@ -168,11 +172,6 @@ def _draw_breast(
     hang = 1.3 if position is Position.PRONE else 1.0
     half = (70.0 * size**0.5, 42.0 * size * hang, 62.0 * size**0.5)
     return half, (0.56 * cage[0], -0.88 * cage[1] - 0.85 * soft, float(rng.uniform(-12, 22)))
-
-
-def _with_domes(torso: Torso, right: float, left: float) -> Torso:
-    values = {name: getattr(torso, name) for name in torso.__dataclass_fields__}
-    return Torso(**{**values, "dome_right": float(right), "dome_left": float(left)})
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,39 @@ class Activities:
     stomach: float
     bowel: float
     thyroid: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, at_rest: bool) -> Activities:
+        """Return a random uptake of the organs an hour after sestamibi was given.
+
+        As many numbers are drawn at stress as at rest, so that one seed means the same patient.
+        """
+
+        def between(stress: tuple[float, float], rest: tuple[float, float] | None = None) -> float:
+            return float(rng.uniform(*(rest if at_rest and rest else stress)))
+
+        loud_bowel, full_bladder = rng.random(2) < (0.5, 0.4)
+        bowel, quiet = between((30, 140), (40, 180)), between((10, 25))
+        bladder = between((100, 320), (150, 420))
+        return cls(
+            muscle=between((6, 11), (5, 9)),
+            fat=between((2.5, 4.5), (2, 4)),
+            lung=between((4, 7.5), (3.5, 6)),
+            blood=between((5, 9)),
+            right_ventricle=between((30, 45), (25, 40)),
+            liver=between((22, 65), (45, 105)),
+            spleen=between((30, 60)),
+            kidney=between((60, 130)),
+            gall_bladder=bladder if full_bladder else 40.0,
+            stomach=between((8, 40)),
+            bowel=bowel if loud_bowel else quiet,
+            thyroid=between((30, 70)),
+        )
+
+    @classmethod
+    def none(cls) -> Activities:
+        """Return organs without tracer, where only attenuation is wanted."""
+        return cls(*(0.0,) * len(fields(cls)))
 
 
 TISSUES = Tissues()

@@ -69,9 +69,9 @@ def paint_surroundings(frame: HeartFrame, rest: Shape, held: Activities, activit
 
 
 def left_ventricle(
-    frame: HeartFrame, rest: Shape, shape: Shape, uptake: WallUptake, at_rest: bool
+    frame: HeartFrame, rest: Shape, shape: Shape, uptake: WallUptake | None = None, at_rest: bool = False
 ) -> tuple[Float, Float, Float]:
-    """Return shares of wall and of cavity, and the wall's uptake (1 = normal), per voxel of the frame.
+    """Return shares of wall and of cavity, and the wall's uptake (1 = normal, 0 without `uptake`), per voxel.
 
     `rest` is the end-diastolic shape, whose apex stays where it is while the ventricle beats as `shape`.
     """
@@ -84,12 +84,14 @@ def left_ventricle(
     plane = shape.base_mm - VALVE_SLOPE * frame.lateral - t
     cavity = canvas.coverage(np.maximum(inner, plane))
     wall = canvas.coverage(np.maximum(outer, plane)) - cavity
+    held = np.zeros_like(wall)
+    if uptake is None:
+        return np.clip(wall, 0.0, 1.0), cavity, held
     middle_width = shape.half_width + shape.wall / 2
     middle_length = shape.half_length + APICAL_WALL * shape.wall / 2
     places = np.stack([t / middle_length, frame.lateral / middle_width, frame.anterior / middle_width], axis=-1)
     places /= np.maximum(np.linalg.norm(places, axis=-1, keepdims=True), 1e-6)
     depth = np.clip(inner / np.maximum(inner - outer, 1e-6), 0.0, 1.0)
-    held = np.zeros_like(wall)
     touched = wall > 0
     held[touched] = uptake.at(places[touched], depth[touched], at_rest)
     return np.clip(wall, 0.0, 1.0), cavity, held

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.simulation.left_ventricle import Shape
+
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
@@ -127,33 +129,83 @@ class WallUptake:
         return self.normal(places) * self.remaining(places, depth, at_rest)
 
 
+def draw_uptake(rng: np.random.Generator, defects: tuple[Defect, ...] | None = None) -> WallUptake:
+    """Return a random normal variation of the wall, with these defects or, for None, random ones (none in half)."""
+    septal, apical = float(rng.uniform(0.91, 1.0)), float(rng.uniform(0.88, 0.95))
+    waves = []
+    for _ in range(3):
+        x, y, z = (float(value) for value in rng.normal(size=3) * 2.0)
+        waves.append(((x, y, z), float(rng.uniform(0, 2 * math.pi)), 0.025))
+    if defects is None:
+        number = int(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2]))
+        defects = tuple(draw_defect(rng) for _ in range(number))
+    return WallUptake(septal, apical, tuple(waves), defects)
+
+
+def draw_defect(rng: np.random.Generator) -> Defect:
+    """Return a random defect: anywhere, small to large, mild to severe, scar or ischaemia."""
+    territory = TERRITORIES[str(rng.choice(["LAD", "RCA", "LCX"], p=[0.45, 0.33, 0.22]))]
+    center = middle_of(int(rng.choice(territory)), 0.62) + rng.normal(size=3) * 0.12
+    center /= np.linalg.norm(center)
+    ischemic = bool(rng.random() < 0.6)
+    return Defect(
+        center=(float(center[0]), float(center[1]), float(center[2])),
+        half_length_deg=float(rng.uniform(16, 45)),
+        half_width_deg=float(rng.uniform(20, 55)),
+        severity=float(rng.uniform(0.15, 0.90)),
+        reversible=float(rng.uniform(0.5, 1.0)) if ischemic else 0.0,
+        depth=float(rng.uniform(0.4, 0.8)) if rng.random() < 0.25 else 1.0,
+    )
+
+
 @dataclass(frozen=True)
 class PerfusionTruth:
-    """What a perfect reader would find: per segment the mean uptake in % of normal, and sums over the whole wall.
+    """What a perfect reader would find.
 
-    `extent_percent` is the share of the wall that lost more than 15 %; `tpd_percent` scores each place from 0 at a loss
-    of 15 % to 4 at 70 % and takes the mean in % of the worst (Slomka et al. 2005, with the truth as its own normal).
+    `segments_percent` is the mean uptake of segments 1 to 17 in % of their normal value. `extent_percent` is the share of
+    the wall that lost more than 15 %. Each place is scored from 0 at a loss of 15 % to 4 at 70 %: the mean in % of 4 is
+    `tpd_percent`, the rounded mean of a segment its score (Slomka et al. 2005, with the truth as its own normal).
     """
 
     segments_percent: tuple[float, ...]
+    scores: tuple[int, ...]
     extent_percent: float
     tpd_percent: float
 
+    @property
+    def summed_score(self) -> int:
+        """SSS at stress, SRS at rest."""
+        return sum(self.scores)
 
-def perfusion_truth(uptake: WallUptake, cut: float, at_rest: bool) -> PerfusionTruth:
-    """Return the truth of a wall that is cut at `along` = -`cut`, averaged over area and depth."""
-    along = np.linspace(-cut, 1.0, 121)
-    along = (along[1:] + along[:-1]) / 2  # equal areas of a sphere
-    angle = np.arange(1.0, 360.0, 2.0)
-    t, phi = np.meshgrid(along, angle, indexing="ij")
-    across = np.sqrt(1.0 - t**2)
-    places = np.stack([t, across * np.cos(np.radians(phi)), across * np.sin(np.radians(phi))], axis=-1)
+
+def perfusion_truth(uptake: WallUptake, shape: Shape, at_rest: bool) -> PerfusionTruth:
+    """Return the truth of a wall of this shape, averaged over its area and its depth."""
+    along, angle, area = _wall_places(shape)
+    across = np.sqrt(1.0 - along**2)
+    radians = np.radians(angle)
+    places = np.stack([along, across * np.cos(radians), across * np.sin(radians)], axis=-1)
     depths = (np.arange(5) + 0.5) / 5
-    left = np.mean([uptake.remaining(places, depth, at_rest) for depth in depths], axis=0)
-    segment = segment_of(t, phi, cut)
+    left = np.mean([uptake.remaining(places, float(depth), at_rest) for depth in depths], axis=0)
+    segment = segment_of(along, angle, shape.cut)
     score = np.clip((1.0 - left - ABNORMAL) / (SEVERE - ABNORMAL), 0.0, 1.0)
+
+    def mean(values: Float, where: NDArray[np.bool_]) -> float:
+        return float((values * area)[where].sum() / area[where].sum())
+
+    everywhere = np.ones_like(segment, dtype=bool)
+    members = [segment == number for number in range(1, 18)]
     return PerfusionTruth(
-        segments_percent=tuple(round(100.0 * float(left[segment == n].mean()), 3) for n in range(1, 18)),
-        extent_percent=round(100.0 * float((1.0 - left > ABNORMAL).mean()), 3),
-        tpd_percent=round(100.0 * float(score.mean()), 3),
+        segments_percent=tuple(round(100.0 * mean(left, where), 3) for where in members),
+        scores=tuple(round(4.0 * mean(score, where)) for where in members),
+        extent_percent=round(100.0 * mean((1.0 - left > ABNORMAL).astype(np.float64), everywhere), 3),
+        tpd_percent=round(100.0 * mean(score, everywhere), 3),
     )
+
+
+def _wall_places(shape: Shape) -> tuple[Float, Float, Float]:
+    """Return `along`, angle (degrees) and relative area of places that cover the middle of the wall."""
+    edges = np.linspace(-shape.cut, 1.0, 101)
+    along, angle = np.meshgrid((edges[1:] + edges[:-1]) / 2, np.arange(1.5, 360.0, 3.0), indexing="ij")
+    stretch = shape.half_length / shape.half_width
+    area = np.sqrt(along**2 + stretch**2 * (1.0 - along**2))  # of a spheroid, per step along
+    return along, angle, area

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from pipelines.contract import CardiacState
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
-from pipelines.simulation.anatomy import Anatomy, Position, Sex, draw_anatomy
+from pipelines.simulation.anatomy import Anatomy, Position, Sex, axis_of, draw_anatomy
 from pipelines.simulation.body import Activities, Thorax, paint_abdomen
 from pipelines.simulation.heart import HeartFrame, left_ventricle, paint_surroundings
-from pipelines.simulation.shapes import Box, Canvas, Deformation, Layer
-from pipelines.simulation.uptake import Defect, PerfusionTruth, WallUptake, middle_of, perfusion_truth
+from pipelines.simulation.left_ventricle import Shape
+from pipelines.simulation.shapes import Box, Canvas, Deformation, Layer, Placement, Texture
+from pipelines.simulation.truth import PatientTruth, VentricleTruth
+from pipelines.simulation.uptake import Defect, WallUptake, draw_uptake, perfusion_truth
 
 Float = NDArray[np.float64]
 
@@ -23,22 +25,28 @@ VOXEL_MM = 3.2
 GATES = 8
 BREATHS = 5  # positions that stand for the breathing cycle
 HEART_TRAVEL = 0.6  # of the diaphragm's
+UPTAKE = {CardiacState.STRESS: 0.0125, CardiacState.REST: 0.0105}  # of the injected activity, in the left ventricle
+DECAY_BEFORE_SCAN = 0.89  # an hour from injection to acquisition
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What is known of a virtual patient."""
+class Body:
+    """A patient as shapes, which can be painted on any grid."""
 
-    seed: int
-    sex: str
-    position: str
-    state: str
-    body_mass_index: float
-    ejection_fraction_percent: float
-    end_diastolic_ml: float
-    end_systolic_ml: float
-    wall_ml: float
-    perfusion: PerfusionTruth
+    anatomy: Anatomy
+    deformation: Deformation
+    placement: Placement  # in the camera's coordinates
+    tissue_texture: Texture
+    uptake_texture: Texture
+
+    def mu_per_cm(self, grid: VoxelGrid, placement: Placement | None = None, breath_mm: float = 0.0) -> Float:
+        """Return mu `[z, y, x]` with the breath held: the diaphragm `breath_mm` above its mean place."""
+        canvas = Canvas(grid, self.deformation, placement or self.placement)
+        layers = _paint(canvas, self, Activities.none())
+        end = self.anatomy.cycle.end_diastole
+        wall, cavity, _ = left_ventricle(layers.frame, end, self.anatomy.cycle.at(0.3))
+        layers.put_ventricle(np.zeros_like(wall), wall + cavity)
+        return layers.at_breath(breath_mm)[1]
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,18 @@ class VirtualPatient:
     voxel into MBq at the start of the acquisition.
     """
 
-    anatomy: Anatomy
+    body: Body
     activity: Volume
     gates: tuple[Float, ...]
     gates_box: Box
     mu_map: Volume
     mbq_per_unit: float
-    truth: Truth
+    truth: PatientTruth
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """The numbers of this patient's body."""
+        return self.body.anatomy
 
     def gate(self, number: int) -> Volume:
         """Return the activity during one gate."""
@@ -71,156 +84,118 @@ def make_patient(
     state: CardiacState = CardiacState.STRESS,
     sex: Sex | None = None,
     position: Position = Position.SUPINE,
+    body_mass_index: float | None = None,
     defects: tuple[Defect, ...] | None = None,
-    injected_mbq: float = 814.0,
+    injected_mbq: float | None = None,
 ) -> VirtualPatient:
     """Return the virtual patient of this seed; the same seed at stress and rest is the same body.
 
     Without `defects`, half of the patients have one or two, drawn from the seed; an empty tuple is a normal heart.
+    Without `injected_mbq`, the activity is drawn around 814 MBq (740 to 925).
     """
     body_rng, wall_rng, organ_rng = (np.random.default_rng([seed, stream]) for stream in (1, 2, 3))
     drawn_sex = Sex.FEMALE if body_rng.random() < 0.55 else Sex.MALE
-    anatomy = draw_anatomy(body_rng, sex or drawn_sex, position)
+    body = _draw_body(body_rng, sex or drawn_sex, position, body_mass_index)
     uptake = draw_uptake(wall_rng, defects)
     at_rest = state is CardiacState.REST
-    activities = draw_activities(organ_rng, at_rest)
+    activities = Activities.draw(organ_rng, at_rest)
+    injected = float(np.clip(organ_rng.normal(814, 60), 740, 925)) if injected_mbq is None else injected_mbq
+    share = UPTAKE[CardiacState.REST if at_rest else CardiacState.STRESS] * float(organ_rng.lognormal(0.0, 0.18))
+
     grid = VoxelGrid.axial(GRID_SHAPE, (VOXEL_MM,) * 3, (0.0, 0.0, 0.0))
-    origin = (float(body_rng.normal(-8, 6)), float(body_rng.normal(0, 6)), float(body_rng.normal(0, 8)))
-    deformation = Deformation.draw(body_rng, 8.0, anatomy.pose.center)
-    canvas = Canvas(grid, deformation, origin)
-    frame = HeartFrame.of(canvas, anatomy.pose)
-    layers = _paint(canvas, frame, anatomy, activities)
-    beats = _paint_beats(frame, anatomy, uptake, at_rest, activities)
-    mean_beat = tuple(np.mean([beat[index] for beat in beats], axis=0) for index in range(2))
-    activity, mu = _breathe(layers, frame, (mean_beat[0], mean_beat[1]), anatomy.breathing_mm)
-    cycle = anatomy.cycle
-    truth = Truth(
-        seed=seed,
-        sex=anatomy.sex.value,
-        position=position.value,
-        state=state.value,
-        body_mass_index=round(anatomy.bmi, 2),
-        ejection_fraction_percent=round(100 * cycle.ejection_fraction, 2),
-        end_diastolic_ml=round(cycle.end_diastole.cavity_ml, 2),
-        end_systolic_ml=round(cycle.end_systole.cavity_ml, 2),
-        wall_ml=round(cycle.end_diastole.wall_ml, 2),
-        perfusion=perfusion_truth(uptake, cycle.end_diastole.cut, at_rest),
-    )
-    voxels = cycle.end_diastole.wall_ml * 1000.0 / VOXEL_MM**3
-    taken_up = (0.012 if at_rest else 0.015) * float(organ_rng.lognormal(0.0, 0.15)) * injected_mbq * 0.89
+    layers = _paint(Canvas(grid, body.deformation, body.placement), body, activities)
+    beats = _paint_beats(layers.frame, body.anatomy, uptake, at_rest, activities)
+    mean_activity, mean_cover = (np.mean([beat[index] for beat in beats], axis=0) for index in range(2))
+    layers.put_ventricle(mean_activity, mean_cover)
+    positions = breathing_positions(body.anatomy.breathing_mm)
+    held = [layers.at_breath(shift) for shift in positions]
+    voxels = body.anatomy.cycle.end_diastole.wall_ml * 1000.0 / VOXEL_MM**3
     return VirtualPatient(
-        anatomy=anatomy,
-        activity=Volume(activity.astype(np.float32), grid, Unit.PROPORTIONAL_COUNTS),
-        gates=tuple(_smear(beat[0] - mean_beat[0], anatomy.breathing_mm * HEART_TRAVEL) for beat in beats),
-        gates_box=frame.box,
-        mu_map=Volume(mu.astype(np.float32), grid, Unit.PER_CM),
-        mbq_per_unit=taken_up / (100.0 * voxels),
-        truth=truth,
+        body=body,
+        activity=Volume(np.mean([a for a, _ in held], axis=0).astype(np.float32), grid, Unit.PROPORTIONAL_COUNTS),
+        gates=tuple(_smear(beat[0] - mean_activity, positions) for beat in beats),
+        gates_box=layers.frame.box,
+        mu_map=Volume(np.mean([mu for _, mu in held], axis=0).astype(np.float32), grid, Unit.PER_CM),
+        mbq_per_unit=injected * DECAY_BEFORE_SCAN * share / (100.0 * voxels),
+        truth=_truth(seed, state, body, uptake, injected, share),
     )
 
 
-def draw_activities(rng: np.random.Generator, at_rest: bool) -> Activities:
-    """Return a random uptake of the organs, an hour after sestamibi."""
+def breathing_positions(travel_mm: float) -> Float:
+    """Return places of the diaphragm about its mean, equally often; longest near the end of breathing out.
 
-    def between(stress: tuple[float, float], rest: tuple[float, float] | None = None) -> float:
-        return float(rng.uniform(*(rest if at_rest and rest else stress)))
-
-    bowel = bool(rng.random() < 0.5)
-    bladder = bool(rng.random() < 0.4)
-    return Activities(
-        muscle=between((5, 10), (4, 8)),
-        fat=between((2, 4)),
-        lung=between((5, 10), (4, 8)),
-        blood=between((5, 10)),
-        right_ventricle=between((30, 45), (25, 40)),
-        liver=between((25, 70), (50, 110)),
-        spleen=between((30, 60)),
-        kidney=between((60, 130)),
-        gall_bladder=between((100, 350), (150, 450)) if bladder else 40.0,
-        stomach=between((8, 40)),
-        bowel=between((30, 160), (40, 200)) if bowel else between((10, 25)),
-        thyroid=between((30, 70)),
-    )
+    Quantiles of cos^4 (Lujan et al. 1999).
+    """
+    down = 1.0 - np.cos(np.pi * (np.arange(BREATHS) + 0.5) / (2 * BREATHS)) ** 4
+    return np.asarray(travel_mm * (down.mean() - down))
 
 
-def draw_uptake(rng: np.random.Generator, defects: tuple[Defect, ...] | None = None) -> WallUptake:
-    """Return a random normal variation of the wall, with these defects or, for None, random ones."""
-    septal, apical = float(rng.uniform(0.91, 1.0)), float(rng.uniform(0.88, 0.95))
-    waves = []
-    for _ in range(3):
-        direction = rng.normal(size=3) * 2.0
-        waves.append(
-            ((float(direction[0]), float(direction[1]), float(direction[2])), float(rng.uniform(0, 6.28)), 0.025)
-        )
-    if defects is None:
-        number = int(rng.choice([0, 1, 2], p=[0.5, 0.3, 0.2]))
-        defects = tuple(draw_defect(rng) for _ in range(number))
-    return WallUptake(septal, apical, tuple(waves), defects)
-
-
-def draw_defect(rng: np.random.Generator) -> Defect:
-    """Return a random defect: anywhere, small to large, mild to severe, scar or ischaemia."""
-    center = middle_of(int(rng.integers(1, 18)), 0.62) + rng.normal(size=3) * 0.12
-    center /= np.linalg.norm(center)
-    ischemic = bool(rng.random() < 0.6)
-    return Defect(
-        center=(float(center[0]), float(center[1]), float(center[2])),
-        half_length_deg=float(rng.uniform(16, 45)),
-        half_width_deg=float(rng.uniform(20, 55)),
-        severity=float(rng.uniform(0.15, 0.90)),
-        reversible=float(rng.uniform(0.5, 1.0)) if ischemic else 0.0,
-        depth=float(rng.uniform(0.4, 0.8)) if rng.random() < 0.25 else 1.0,
-    )
+def _draw_body(rng: np.random.Generator, sex: Sex, position: Position, bmi: float | None) -> Body:
+    anatomy = draw_anatomy(rng, sex, position, bmi)
+    origin = (float(rng.normal(-8, 6)), float(rng.normal(0, 6)), float(rng.normal(0, 8)))
+    deformation = Deformation.draw(rng, 8.0, anatomy.pose.center)
+    tissue, uptake = (Texture(int(seed)) for seed in rng.integers(0, 2**31, size=2))
+    return Body(anatomy, deformation, Placement(origin), tissue, uptake)
 
 
 @dataclass(frozen=True)
 class _Layers:
+    """What lies over what: the abdomen and the heart slide over the rest along the body's axis as the patient breathes."""
+
     still: Layer
     abdomen: Layer
-    heart: Layer  # without the left ventricle
+    heart: Layer
+    frame: HeartFrame
+
+    def put_ventricle(self, activity: Float, cover: Float) -> None:
+        """Paint the left ventricle, given in the heart's frame, into the heart."""
+        box, heart = self.frame.box, self.heart
+        heart.activity[box] = heart.activity[box] * (1.0 - cover) + activity
+        heart.mu[box] += cover * (0.160 - heart.mu[box])
+        heart.cover[box] = np.maximum(heart.cover[box], cover)
+
+    def at_breath(self, shift_mm: float) -> tuple[Float, Float]:
+        """Return activity and mu with the diaphragm `shift_mm` above its mean place."""
+        activity, mu = self.still.activity.copy(), self.still.mu.copy()
+        edge = self.frame.canvas.grid.voxel_mm[0]
+        filled = np.nonzero(self.abdomen.cover.any(axis=(1, 2)))[0]
+        top = min(int(filled[-1]) + 2 + int(abs(shift_mm) / edge) if len(filled) else 0, len(mu))
+        low: Box = (slice(0, top), slice(None), slice(None))
+        for layer, box, travel in ((self.abdomen, low, shift_mm), (self.heart, self.frame.box, HEART_TRAVEL * shift_mm)):
+            cover = slide(layer.cover[box], travel / edge)
+            for image, own in ((activity, layer.activity), (mu, layer.mu)):
+                image[box] += cover * (slide(own[box], travel / edge) - image[box])
+        return activity, mu
 
 
-def _paint(canvas: Canvas, frame: HeartFrame, anatomy: Anatomy, held: Activities) -> _Layers:
+def _paint(canvas: Canvas, body: Body, held: Activities) -> _Layers:
+    anatomy = body.anatomy
+    frame = HeartFrame.of(canvas, anatomy.pose)
     thorax = Thorax(canvas, anatomy, held)
     still = thorax.paint()
     abdomen = paint_abdomen(canvas, anatomy, held, thorax.inside)
+    tissue, uptake = body.tissue_texture.on(canvas), body.uptake_texture.on(canvas)
+    for layer in (still, abdomen):
+        layer.mu *= 1.0 + 0.012 * tissue
+        layer.activity *= np.maximum(1.0 + 0.08 * uptake, 0.2)
     heart = paint_surroundings(frame, anatomy.cycle.end_diastole, held, held.fat)
     heart.cover *= thorax.inside
-    return _Layers(still, abdomen, heart)
+    return _Layers(still, abdomen, heart, frame)
 
 
 def _paint_beats(
     frame: HeartFrame, anatomy: Anatomy, uptake: WallUptake, at_rest: bool, held: Activities
 ) -> list[tuple[Float, Float]]:
     """Return per gate the activity of the left ventricle and the share of each voxel that it fills."""
-    rest, beats = anatomy.cycle.end_diastole, []
+    beats: list[tuple[Float, Float]] = []
     for shape in anatomy.cycle.gates(GATES):
-        wall, cavity, value = left_ventricle(frame, rest, shape, uptake, at_rest)
+        wall, cavity, value = left_ventricle(frame, anatomy.cycle.end_diastole, shape, uptake, at_rest)
         beats.append((100.0 * value * wall + held.blood * cavity, wall + cavity))
     return beats
 
 
-def _breathe(layers: _Layers, frame: HeartFrame, beat: tuple[Float, Float], travel_mm: float) -> tuple[Float, Float]:
-    """Return activity and mu, the mean over the breath: the abdomen and the heart slide along the body's axis."""
-    heart = layers.heart
-    box = frame.box
-    heart.activity[box] = heart.activity[box] * (1.0 - beat[1]) + beat[0]
-    heart.mu[box] += beat[1] * (0.160 - heart.mu[box])
-    heart.cover[box] = np.maximum(heart.cover[box], beat[1])
-    activity, mu = np.zeros_like(heart.mu), np.zeros_like(heart.mu)
-    for shift in np.linspace(-0.5, 0.5, BREATHS) * travel_mm:
-        for total, name in ((activity, "activity"), (mu, "mu")):
-            value = getattr(layers.still, name).copy()
-            for layer, share in ((layers.abdomen, 1.0), (heart, HEART_TRAVEL)):
-                cover = slide(layer.cover, share * shift)
-                value += cover * (slide(getattr(layer, name), share * shift) - value)
-            total += value / BREATHS
-    return activity, mu
-
-
-def slide(values: Float, shift_mm: float) -> Float:
-    """Return values `[z, y, x]` moved toward the head by `shift_mm`; the end slices repeat."""
-    steps = shift_mm / VOXEL_MM
+def slide(values: Float, steps: float) -> Float:
+    """Return values `[z, y, x]` moved toward the head by a number of slices; the end slices repeat."""
     whole = int(np.floor(steps))
     part = steps - whole
     slices = np.arange(len(values))
@@ -230,5 +205,46 @@ def slide(values: Float, shift_mm: float) -> Float:
     return np.asarray((1.0 - part) * below + part * values[np.clip(slices - whole - 1, 0, len(values) - 1)])
 
 
-def _smear(values: Float, travel_mm: float) -> Float:
-    return np.asarray(sum(slide(values, shift) for shift in np.linspace(-0.5, 0.5, BREATHS) * travel_mm) / BREATHS)
+def _smear(values: Float, positions: Float) -> Float:
+    """Return the mean of a heart's values over the breath."""
+    return np.mean([slide(values, HEART_TRAVEL * shift / VOXEL_MM) for shift in positions], axis=0)
+
+
+def _truth(
+    seed: int, state: CardiacState, body: Body, uptake: WallUptake, injected_mbq: float, share: float
+) -> PatientTruth:
+    anatomy, place = body.anatomy, body.placement
+    end = anatomy.cycle.end_diastole
+    along, _, _ = axis_of(anatomy.pose)
+    center = np.asarray(anatomy.pose.center)
+    half = (1.0 + end.cut) / 2 * end.half_length
+    apex, base = center + half * along, center - half * along
+
+    def located(point: Float) -> tuple[float, float, float]:
+        x, y, z = (round(float(value), 3) for value in place.to_grid((point[0], point[1], point[2])))
+        return x, y, z
+
+    def ventricle(shape: Shape) -> VentricleTruth:
+        return VentricleTruth.of(shape)
+
+    return PatientTruth(
+        seed=seed,
+        sex=anatomy.sex.value,
+        age_years=anatomy.age_years,
+        height_m=anatomy.height_m,
+        body_mass_index=round(anatomy.bmi, 2),
+        position=anatomy.position.value,
+        state=state.value,
+        injected_mbq=round(injected_mbq, 2),
+        ventricle_uptake_percent=round(100.0 * share, 4),
+        ejection_fraction_percent=round(100.0 * anatomy.cycle.ejection_fraction, 3),
+        end_diastole=ventricle(end),
+        end_systole=ventricle(anatomy.cycle.end_systole),
+        gate_volumes_ml=tuple(round(shape.cavity_ml, 3) for shape in anatomy.cycle.gates(GATES)),
+        ventricle_center_mm=located(center),
+        endocardial_apex_mm=located(apex),
+        base_mm=located(base),
+        breathing_mm=round(anatomy.breathing_mm, 3),
+        defects=uptake.defects,
+        perfusion=perfusion_truth(uptake, end, state is CardiacState.REST),
+    )

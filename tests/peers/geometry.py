@@ -21,6 +21,15 @@ class PlacedVolume:
     values: Float
     positions_mm: Float
 
+    def middle_mm(self) -> Float:
+        """Return the LPS position in mm of the volume's middle."""
+        return np.asarray(self.positions_mm.reshape(-1, 3).mean(axis=0))
+
+    def slab(self, half_mm: float) -> PlacedVolume:
+        """Return the transaxial slices up to this distance from the middle."""
+        near = np.abs(self.positions_mm[:, 0, 0, 2] - self.middle_mm()[2]) < half_mm
+        return PlacedVolume(self.values[near], self.positions_mm[near])
+
     def center_of_hottest(self, share: float = 0.01) -> Float:
         """Return the LPS centroid in mm of the hottest share of the voxels."""
         hot = self.values >= np.quantile(self.values, 1 - share)

@@ -151,7 +151,9 @@ class Node(PeerProcess):
                 every_s=0.3,
             )
         except TimeoutError as error:
-            raise AssertionError(f"{error}; it is {self.studies().get(study_instance_uid)}\n{self.last_words()}") from None
+            raise AssertionError(
+                f"{error}; it is {self.studies().get(study_instance_uid)}\n{self.last_words()}"
+            ) from None
         found = f"the study is {row['state']} ({row['reason']}), expected {awaited}"
         assert row["state"] in states, f"{found}\n{self.last_words()}"
         return row

@@ -8,7 +8,8 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from network_helpers import (
     store,
     storescu,
 )
+from pynetdicom.dimse_primitives import C_FIND, N_EVENT_REPORT
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
@@ -93,15 +95,7 @@ def is_ended(sock: socket.socket) -> bool:
     return True
 
 
-def idle_association(port: int) -> object:
-    return raw_association(port)
-
-
-def connect_only(port: int) -> object:
-    return connection(port)
-
-
-def half_a_request(port: int) -> object:
+def half_a_request(port: int) -> AbstractContextManager[socket.socket]:
     return connection(port, association_request()[:40])
 
 
@@ -112,9 +106,11 @@ def half_a_data_pdu(port: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("silent", [connect_only, half_a_request, idle_association, half_a_data_pdu])
+@pytest.mark.parametrize("silent", [connection, half_a_request, raw_association, half_a_data_pdu])
 @pytest.mark.parametrize("max_associations", [4, 16])
-def test_twelve_silent_clients_keep_no_scanner_out(silent: Callable[[int], object], max_associations: int) -> None:
+def test_twelve_silent_clients_keep_no_scanner_out(
+    silent: Callable[[int], AbstractContextManager[object]], max_associations: int
+) -> None:
     inbox = Inbox()
     with listening(inbox, max_associations=max_associations) as listener, ExitStack() as clients:
         for _ in range(12):
@@ -262,6 +258,32 @@ def test_an_instance_larger_than_any_camera_makes_is_refused_without_being_held(
         small = nm_file()
         assert store(scanner, small).Status == 0x0000
     assert [dataset_bytes(instance.file_bytes) for instance in inbox.received] == [dataset_bytes(small)]
+
+
+@pytest.mark.parametrize("request_type", [C_FIND, N_EVENT_REPORT])
+def test_a_service_that_is_not_offered_ends_the_association_of_who_asks(request_type: type) -> None:
+    request = request_type()
+    request.MessageID, request.AffectedSOPClassUID = 1, NM
+    if request_type is C_FIND:
+        request.Priority, request.Identifier = 0, BytesIO(b"\x08\0\x52\0CS\0\0")
+    else:
+        request.AffectedSOPInstanceUID, request.EventTypeID = "1.2.3", 1
+    inbox = Inbox()
+    with listening(inbox) as listener, associated(listener.port) as curious, associated(listener.port) as scanner:
+        curious.dimse.send_msg(request, curious.accepted_contexts[0].context_id)
+        assert eventually(lambda: curious.is_aborted)
+        assert store(scanner, nm_file()).Status == 0x0000
+
+
+def test_the_listener_serves_on_ipv6() -> None:
+    with listening(Inbox(), host="::1", require_known_peers=False) as listener:
+        try:
+            sock = socket.create_connection(("::1", listener.port), timeout=30)
+        except OSError:
+            pytest.skip("this machine has no IPv6 loopback")
+        with sock:
+            sock.sendall(association_request())
+            assert read_pdu(sock)[:1] == b"\x02"
 
 
 def test_control_characters_of_a_peer_reach_no_log(capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,7 +185,7 @@ def test_pixel_spacing_is_row_then_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spacing", [["nan", "4"], ["-4", "4"], ["1e300", "4"], ["4"], None])
 def test_a_pixel_spacing_that_is_none_makes_the_study_unsuitable(spacing: object, tmp_path: Path) -> None:
     change = without("PixelSpacing") if spacing is None else setting(PixelSpacing=spacing)
-    with pytest.raises(StudyUnsuitable, match="Pixel Spacing: found .*, expected"):
+    with pytest.raises(StudyUnsuitable, match=r"Pixel Spacing: found .*, expected"):
         read(a_tomo(change=change), tmp_path)
 
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from pydicom.uid import ImplicitVRLittleEndian
 
 from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
 from dicomnode.stages.receive import register_orphans
@@ -33,7 +34,7 @@ def test_the_same_instance_again_is_success_without_a_second_copy(a_road: Road) 
 def test_the_same_instance_in_another_transfer_syntax_is_the_same_instance(a_road: Road) -> None:
     ds = quick_dataset()
     uid = a_road.receive(as_file(ds))
-    a_road.receive(as_file(ds, implicit=True))
+    a_road.receive(as_file(ds, ImplicitVRLittleEndian))
     assert len(list(a_road.spool.stored())) == 1
     assert a_road.study(uid).state is StudyState.RECEIVING
 

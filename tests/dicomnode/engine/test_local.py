@@ -1,0 +1,142 @@
+"""The local engine with its real child process: whatever happens in there, the node gets an answer and lives on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from dicomnode.engine.local import LocalEngine
+from dicomnode.errors import TransientFault
+from pipelines.contract import Acquisition, DerivedKind, PipelineInput
+from pipelines.images import UnsuitableAcquisition
+from tests.factories import some_projections
+from tests.peers.process import children_of, eventually, is_running
+
+
+@pytest.fixture(scope="module")
+def an_engine() -> Iterator[LocalEngine]:
+    engine = LocalEngine("cpu", timeout_s=120)
+    yield engine
+    engine.stop()
+
+
+def an_input(**options: int) -> PipelineInput:
+    projections = some_projections(views=30, rows=16, columns=16)
+    return PipelineInput(Acquisition("1.2.3", projections=projections), options=options)
+
+
+def child_of_this_process() -> int:
+    def python_children() -> list[int]:
+        return [pid for pid in children_of(os.getpid()) if b"spawn_main" in _command(pid)]
+
+    return eventually(python_children, "the engine's child")[0]
+
+
+def _command(pid: int) -> bytes:
+    with open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read()
+
+
+def test_a_pipeline_runs_in_the_child_and_its_arrays_come_back(an_engine: LocalEngine) -> None:
+    result = an_engine.run("reconstruction", an_input())
+    volume = result.derived[0]
+    assert volume.kind is DerivedKind.RECONSTRUCTION
+    assert result.provenance.version == an_engine.version("reconstruction")
+    assert "torch" not in sys.modules
+
+
+def test_the_same_input_gives_the_same_pixels_in_another_child(an_engine: LocalEngine) -> None:
+    first = an_engine.run("reconstruction", an_input())
+    other = LocalEngine("cpu", timeout_s=120)
+    try:
+        second = other.run("reconstruction", an_input())
+    finally:
+        other.stop()
+    assert np.array_equal(first.derived[0].data.values, second.derived[0].data.values)  # type: ignore[union-attr]
+
+
+def test_the_child_is_used_again(an_engine: LocalEngine) -> None:
+    an_engine.run("reconstruction", an_input())
+    pid = child_of_this_process()
+    an_engine.run("reconstruction", an_input())
+    assert child_of_this_process() == pid
+
+
+def test_what_the_pipeline_says_of_unsuitable_images_comes_through(an_engine: LocalEngine) -> None:
+    with pytest.raises(UnsuitableAcquisition):
+        an_engine.run("reconstruction", PipelineInput(Acquisition("1.2.3")))
+
+
+def test_a_child_that_is_killed_fails_one_attempt_and_the_next_one_runs(an_engine: LocalEngine) -> None:
+    an_engine.run("reconstruction", an_input())
+    pid = child_of_this_process()
+    killer = threading.Timer(0.5, os.kill, (pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(TransientFault):
+        an_engine.run("reconstruction", an_input(iterations=20000))  # minutes, were it left alone
+    killer.join()
+
+    def runs_again() -> bool:
+        try:
+            return bool(an_engine.run("reconstruction", an_input()).derived)
+        except TransientFault:
+            return False
+
+    assert eventually(runs_again, "another child")
+
+
+def test_a_child_that_is_killed_while_idle_is_replaced(an_engine: LocalEngine) -> None:
+    an_engine.run("reconstruction", an_input())
+    pid = child_of_this_process()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not is_running(pid), "the child's end")
+
+    def runs_again() -> bool:
+        try:
+            return bool(an_engine.run("reconstruction", an_input()).derived)
+        except TransientFault:
+            return False
+
+    assert eventually(runs_again, "another child")
+
+
+def test_a_pipeline_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = LocalEngine("cpu", timeout_s=0.01)
+    try:
+        with pytest.raises(TransientFault, match=r"took longer than engine.timeout_s = 0\.01 s"):
+            engine.run("reconstruction", an_input(iterations=400))
+    finally:
+        engine.stop()
+
+
+def test_a_stopped_engine_says_so() -> None:
+    engine = LocalEngine("cpu", timeout_s=10)
+    engine.stop()
+    with pytest.raises(TransientFault, match="stopped"):
+        engine.run("reconstruction", an_input())
+
+
+def test_the_child_never_outlives_its_node() -> None:
+    program = (
+        "import os, time\n"
+        "from dicomnode.engine.local import LocalEngine\n"
+        "if __name__ == '__main__':\n"
+        "    engine = LocalEngine('cpu', 60)\n"
+        "    engine.start()\n"
+        "    print('up', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    node = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert node.stdout is not None
+    node.stdout.readline()
+    (child,) = eventually(lambda: [p for p in children_of(node.pid) if b"spawn_main" in _command(p)], "the child")
+    node.kill()
+    node.wait()
+    eventually(lambda: not is_running(child), "the end of the child", timeout_s=10)
