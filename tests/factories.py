@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import config, dcmread
@@ -57,13 +58,13 @@ def a_tomo(
     study: VirtualStudy | None = None,
     detectors: int = 1,
     change: Change | None = None,
-    **acquired: object,
+    **acquired: Any,
 ) -> bytes:
     """Return a virtual acquisition as a DICOM file; `change` may spoil its dataset before it is written.
 
     `acquired` are the arguments of `some_projections`.
     """
-    shown = projections or some_projections(**acquired)  # type: ignore[arg-type]
+    shown = projections or some_projections(**acquired)
     file = write_tomo(shown, study or VirtualStudy(), NOON, Camera(detectors))
     return file if change is None else changed(file, change)
 
@@ -92,6 +93,8 @@ def setting(**elements: object) -> Change:
     def set_all(ds: Dataset) -> None:
         with config.disable_value_validation():
             for keyword, value in elements.items():
+                if keyword in ds:
+                    del ds[keyword]  # the old element would check the new value
                 setattr(ds, keyword, value)
 
     return set_all
@@ -119,11 +122,11 @@ def quick_dataset(**elements: object) -> Dataset:
 
 def as_file(ds: Dataset, transfer_syntax: str = ExplicitVRLittleEndian) -> bytes:
     """Return a dataset as a DICOM file, however unsound it is."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "1.2.3")
-    meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", "1.2.3")
-    meta.TransferSyntaxUID = transfer_syntax
     buffer = BytesIO()
     with config.disable_value_validation():
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = ds.get("SOPClassUID", "1.2.3")
+        meta.MediaStorageSOPInstanceUID = ds.get("SOPInstanceUID", "1.2.3")
+        meta.TransferSyntaxUID = transfer_syntax
         dcmwrite(buffer, FileDataset(None, ds, preamble=b"\0" * 128, file_meta=meta))
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
 from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
 from dicomnode.network.admission import Guest
@@ -66,32 +66,45 @@ def _received(request: C_STORE, context: Any, guest: Guest, association: str) ->
         )
     if not UID_FORM.fullmatch(sop_instance_uid):
         raise InstanceRejected(StoreStatus.CANNOT_UNDERSTAND, "Affected SOP Instance UID is not a UID")
+    transfer_syntax_uid = str(context.transfer_syntax)
+    start = _file_start(sop_class_uid, sop_instance_uid, transfer_syntax_uid, guest)
     return ReceivedInstance(
         calling_ae_title=guest.calling_ae_title,
         peer_host=guest.host,
         association=association,
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
-        transfer_syntax_uid=str(context.transfer_syntax),
-        file_bytes=b"".join(
-            (_file_start(sop_class_uid, sop_instance_uid, context, guest), request.DataSet.getbuffer())
-        ),
+        transfer_syntax_uid=transfer_syntax_uid,
+        file_bytes=b"".join((start, request.DataSet.getbuffer())),
     )
 
 
-def _file_start(sop_class_uid: str, sop_instance_uid: str, context: Any, guest: Guest) -> bytes:
-    """Return preamble and File Meta Information (PS3.10 7.1); who sent the instance is part of it."""
-    meta = create_file_meta(
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        transfer_syntax=context.transfer_syntax,
-        implementation_uid=IMPLEMENTATION_CLASS_UID,
-        implementation_version=IMPLEMENTATION_VERSION_NAME,
+def _file_start(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, guest: Guest) -> bytes:
+    """Return preamble and File Meta Information (PS3.10 Table 7.1-1); who sent the instance is part of it.
+
+    Written by hand: eight elements, and building a dataset of them took a tenth of the time of a whole reception.
+    """
+    meta = b"".join(
+        (
+            b"\x02\0\x01\0OB\0\0\x02\0\0\0\0\x01",  # File Meta Information Version
+            _element(0x0002, b"UI", sop_class_uid),
+            _element(0x0003, b"UI", sop_instance_uid),
+            _element(0x0010, b"UI", transfer_syntax_uid),
+            _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _element(0x0016, b"AE", guest.calling_ae_title),  # Source Application Entity Title
+            _element(0x0017, b"AE", guest.calling_ae_title),  # Sending
+            _element(0x0018, b"AE", guest.called_ae_title),  # Receiving
+        )
     )
-    meta.SourceApplicationEntityTitle = guest.calling_ae_title
-    meta.SendingApplicationEntityTitle = guest.calling_ae_title
-    meta.ReceivingApplicationEntityTitle = guest.called_ae_title
-    return PREAMBLE + bytes(encode_file_meta(meta))
+    return PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(meta)) + meta
+
+
+def _element(number: int, vr: bytes, text: str) -> bytes:
+    """Return one element of group 0002 in Explicit VR Little Endian, its value padded to even length."""
+    value = text.encode("ascii", "replace")
+    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
 def _status(status: StoreStatus, comment: str = "") -> Dataset:

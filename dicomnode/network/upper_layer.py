@@ -5,7 +5,7 @@ debug line for every PDU, waits for ever in the middle of a PDU, and buffers a P
 The classes here keep its state machine, its negotiation, its PDUs and its service classes (PS3.8, PS3.7), and replace
 only how they are driven: the thread that needs the next message reads the socket until it is there, with time-outs
 and length limits. They lean on pynetdicom's inner names (`to_user_queue`, `state_machine`, `_recv_pdu`); the version
-is pinned and tests/dicomnode/network pins the behaviour.
+is pinned and tests/dicomnode/network pins the behavior.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ PDU_TIME_S = 60.0  # one PDU from its first byte to its last, however it drips
 SEND_S = 30.0  # a peer that doesn't read what we send
 LONGEST_CONTROL_PDU = 262_144  # bytes; an A-ASSOCIATE-RQ with 128 contexts of 20 Transfer Syntaxes has 90,000
 PDU_SLACK = 65_536  # bytes by which a P-DATA PDU may exceed what we asked for: some peers count headers differently
+LONGEST_SENT, SHORTEST_SENT = 1 << 20, 1 << 10  # bytes of a PDU of ours, whatever the peer asks for
 LONGEST_COMMAND = 65_536  # bytes of a DIMSE command set
 LARGEST_DATASET = 1 << 30  # bytes of one instance; the largest enhanced CT series stay below
 
@@ -49,7 +50,6 @@ KNOWN_PDUS = range(0x01, 0x08)
 REQUESTED, READY_FOR_DATA = "Sta3", "Sta6"  # states of PS3.8 Table 9-10
 CLOSED = ("Sta1", "Sta13")
 CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
-
 
 Connection = socket.socket
 
@@ -286,6 +286,12 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
         if block:
             self.dul.read_until(lambda: not self.msg_queue.empty(), self.dimse_timeout)
         return super().get_msg(block=False)
+
+    @property
+    def maximum_pdu_size(self) -> int:
+        """The longest PDU that we send: what the peer takes (0: any), within reason."""
+        peer_takes = super().maximum_pdu_size or LONGEST_SENT
+        return int(min(max(peer_takes, SHORTEST_SENT), LONGEST_SENT))
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Add a fragment to the message; raises ValueError if the command has no end."""

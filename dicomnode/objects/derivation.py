@@ -19,8 +19,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import code, copied, dataset, encoded, put, raw_bytes, text
-from dicomnode.objects.header import PARSE_ERRORS
+from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text
 from dicomnode.objects.modules import body_part, merge
 from pipelines.contract import Finding, OptionValue, Provenance
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+import zlib
+from contextlib import suppress
 from io import BytesIO
 
 from pydicom import config
@@ -16,10 +17,17 @@ from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filewriter import dcmwrite
 from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
+
+# what pydicom may raise on bytes that are no sound DICOM, at once or when an element is first looked at
+PARSE_ERRORS = (
+    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RecursionError, NotImplementedError,
+    OSError, struct.error, zlib.error, InvalidDicomError, BytesLengthException,
+)  # fmt: skip
 
 IMPLEMENTATION_CLASS_UID = "2.25.320361842714052106013374172386340125841"
 IMPLEMENTATION_VERSION_NAME = "DICOMNODE"
@@ -42,7 +50,10 @@ def vr_of(tag: int) -> str:
 def _raw(ds: Dataset, keyword: str) -> tuple[str, bytes, bool]:
     """Return an element's VR, its bytes as they came, and whether they are little endian."""
     tag = tag_for_keyword(keyword)
-    element = None if tag is None else ds.get_item(tag)
+    try:
+        element = None if tag is None else ds.get_item(tag)
+    except PARSE_ERRORS:
+        element = None
     if element is None:
         return "UN", b"", True
     if isinstance(element, RawDataElement):
@@ -118,12 +129,16 @@ def integer(ds: Dataset, keyword: str) -> int | None:
 
 
 def items(ds: Dataset, keyword: str) -> tuple[Dataset, ...]:
-    """Return the items of a sequence, none if it is absent, empty or no sequence."""
+    """Return the items of a sequence, none if it is absent, empty, no sequence or can't be parsed."""
     tag = tag_for_keyword(keyword)
-    if tag is None or tag not in ds or vr_of(tag) != "SQ":
+    return _items_at(ds, tag) if tag is not None and vr_of(tag) == "SQ" else ()
+
+
+def _items_at(ds: Dataset, tag: int) -> tuple[Dataset, ...]:
+    try:
+        return tuple(item for item in ds[tag].value if isinstance(item, Dataset))
+    except PARSE_ERRORS:
         return ()
-    value = ds[tag].value
-    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else ()
 
 
 def first_item(ds: Dataset, keyword: str) -> Dataset:
@@ -180,11 +195,12 @@ def _copied_tags(source: Dataset, tags: list[int]) -> Dataset:
         element = source.get_item(tag)
         vr = vr_of(tag)
         if vr == "SQ":
-            copy.add(DataElement(tag, "SQ", [copied_item(item) for item in source[tag].value or ()]))
+            copy.add(DataElement(tag, "SQ", [copied_item(item) for item in _items_at(source, tag)]))
         elif vr in _TEXT and isinstance(element, RawDataElement):
             copy[tag] = _raw_element(tag, element.value or b"")
         else:
-            copy.add(source[tag])
+            with suppress(*PARSE_ERRORS):
+                copy.add(source[tag])
     copy.set_original_encoding(False, True, "iso8859")
     return copy
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,22 +17,15 @@ from typing import BinaryIO
 from pydicom import uid
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.valuerep import VR
 
 from dicomnode.errors import InstanceRejected, StoreStatus
-from dicomnode.objects.elements import integer, text, texts, vr_of
+from dicomnode.objects.elements import PARSE_ERRORS, integer, text, texts, vr_of
 from dicomnode.objects.frames import NM_IMAGE_STORAGE, TOMO_AXES, index_frames
 from dicomnode.study import InstanceContent, InstanceHeader
 
 CT_IMAGE_STORAGE = uid.CTImageStorage
-
-# what pydicom may raise on bytes that are no DICOM
-PARSE_ERRORS = (
-    ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RecursionError, NotImplementedError,
-    OSError, struct.error, zlib.error, InvalidDicomError,
-)  # fmt: skip
 
 _ATTRIBUTES = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "StudyTime",

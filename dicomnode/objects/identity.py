@@ -8,7 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.filereader import read_file_meta_info
 
-from dicomnode.objects.header import PARSE_ERRORS
+from dicomnode.objects.elements import PARSE_ERRORS
 
 
 def same_content(file_bytes: bytes, other: Path) -> bool:

@@ -85,7 +85,7 @@ def energy_windows(windows: tuple[EnergyWindow, ...]) -> Dataset:
     for window in windows:
         limits = dataset(EnergyWindowLowerLimit=window.lower_kev, EnergyWindowUpperLimit=window.upper_kev)
         item = dataset(EnergyWindowRangeSequence=[limits])
-        if window.name:
+        if window.name.isascii() and window.name.isprintable() and window.name:
             merge(item, dataset(EnergyWindowName=window.name[:16]))
         described.append(item)
     return dataset(EnergyWindowInformationSequence=described)

@@ -45,6 +45,8 @@ from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import Projections, Unit, Volume
 
 HIGHEST_STORED = 32767
+# the terms of Corrected Image (PS3.3 C.8.4.9)
+_CORRECTIONS = frozenset({"UNIF", "COR", "NCO", "DECY", "ATTN", "SCAT", "DTIM", "NRGY", "LIN", "MOTN", "CLN"})
 _MU_STEP_PER_CM = 1e-4  # water, 0.15 /cm, is stored as 1500
 _UNIT_WORDS = {
     Unit.COUNTS: "counts",
@@ -148,7 +150,7 @@ def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:
 
 def _corrections(source: Dataset, kind: DerivedKind, result: PipelineResult) -> list[str] | None:
     """Return Corrected Image: what the source lists and, for a reconstruction, what our model corrected besides."""
-    listed = [term for term in texts(source, "CorrectedImage") if term]
+    listed = [term for term in texts(source, "CorrectedImage") if term in _CORRECTIONS]
     if kind in (DerivedKind.RECONSTRUCTION, DerivedKind.CORRECTED_RECONSTRUCTION):
         listed += [
             term for term in result.provenance.corrections if kind is not DerivedKind.RECONSTRUCTION or term != "ATTN"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ _CAPTION = 0.022  # above each small picture, in shares of the height
 _TEXT_LETTERS, _TEXT_LINES = 72, 54
 _TITLE: dict[str, Any] = {"fontsize": 10, "fontweight": "bold"}
 _SHOWN_MM = 130.0  # from the first to the last transaxial slice
+_EDGE, _BRIGHT = 0.35, 0.6  # of the height, of the brightest: hearts are put in the middle of the field of view
 _MU_SHOWN_PER_CM = 0.2
 _CHEST_MM = ((-35.0, 135.0), (-105.0, 65.0))  # left-right and front-back extent about the axis that holds a heart
 
@@ -75,8 +77,14 @@ def _write(figure: Figure, x: float, y: float, words: str, **style: Any) -> None
 
 def _printable(words: str) -> str:
     """Replace what the font has no glyph for: a name in another script must not break the page."""
-    known = get_font(findfont("DejaVu Sans")).get_charmap()
-    return "".join(letter if ord(letter) in known or letter == "\n" else "\N{WHITE SQUARE}" for letter in words)
+    known = _glyphs()
+    return "".join(letter if ord(letter) in known else "\N{WHITE SQUARE}" for letter in words)
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """Return the characters that matplotlib's own font can draw."""
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _draw_head(figure: Figure, content: PageContent) -> None:
@@ -174,13 +182,13 @@ class LpsVolume:
     def heart(self) -> tuple[int, int, int]:
         """Return the voxel about which the brightest of the left front chest lie; a choice of slices, no finding."""
         y, x = self.span(1, *_CHEST_MM[1]), self.span(2, *_CHEST_MM[0])
-        part = self.values[:, y, x]
+        edge = round(self.values.shape[0] * _EDGE)  # beyond it thyroid, liver and gut may outshine the heart
+        part = self.values[edge : self.values.shape[0] - edge, y, x]
         if part.size == 0 or part.max() <= 0:
-            z, y_count, x_count = self.values.shape
-            return z // 2, y_count // 2, x_count // 2
-        bright = np.argwhere(part >= np.quantile(part[part > 0], 0.99))
-        z, row, column = np.median(bright, axis=0).astype(int)
-        return int(z), int(row) + y.start, int(column) + x.start
+            z, row, column = (count // 2 for count in self.values.shape)
+            return z, row, column
+        z, row, column = np.median(np.argwhere(part > _BRIGHT * part.max()), axis=0).astype(int)
+        return int(z) + edge, int(row) + y.start, int(column) + x.start
 
 
 def _draw_slices(figure: Figure, name: str, volume: LpsVolume, rows: int, top: float) -> float:
@@ -188,8 +196,10 @@ def _draw_slices(figure: Figure, name: str, volume: LpsVolume, rows: int, top: f
     y, x = volume.span(1, *_CHEST_MM[1]), volume.span(2, *_CHEST_MM[0])
     count = rows * _COLUMNS
     step = max(1, round(_SHOWN_MM / count / volume.voxel_mm[0]))
-    first = min(volume.heart()[0] + step * (count // 2), volume.values.shape[0] - 1)
-    highest = float(volume.values[:, y, x].max(initial=0))
+    middle = volume.heart()[0]
+    first = min(middle + step * (count // 2), volume.values.shape[0] - 1)
+    near = round(_SHOWN_MM / 4 / volume.voxel_mm[0])  # a hot gut further down must not darken the heart
+    highest = float(volume.values[max(middle - near, 0) : middle + near + 1, y, x].max(initial=0))
     _write(figure, _LEFT, top, f"{name}: transaxial, left front chest, head to feet", **_TITLE)
     for place in range(min(count, first // step + 1)):
         z = first - step * place

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import first_item, integer, items, number, numbers, text, texts
+from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import frame_count
 
-_DECODE_ERRORS = (ValueError, LookupError, TypeError, AttributeError, NotImplementedError, RuntimeError, OSError)
+_DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
 
 
 _MOST_PIXELS = 1 << 27  # a gated study of two windows at 256 x 256 has a quarter of that

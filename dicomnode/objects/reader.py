@@ -14,7 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import first_item, items, number, numbers, text, texts
+from dicomnode.objects.elements import PARSE_ERRORS, first_item, items, number, numbers, text, texts
 from dicomnode.objects.frames import (
     NM_IMAGE_STORAGE,
     RECON_AXES,
@@ -27,7 +27,6 @@ from dicomnode.objects.frames import (
     FrameIndex,
     index_frames,
 )
-from dicomnode.objects.header import PARSE_ERRORS
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
 from pipelines.contract import Acquisition, CardiacState

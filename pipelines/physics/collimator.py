@@ -107,11 +107,16 @@ class Nodes:
     share: Float  # [view, node, depth]; sums to 1 over the nodes
 
     @classmethod
-    def of(cls, collimator: Collimator, radius_mm: tuple[float, ...], depth_mm: Float) -> Nodes:
-        """Return the nodes for planes at these depths (toward the detector) seen from these radii."""
+    def of(
+        cls, collimator: Collimator, radius_mm: tuple[float, ...], depth_mm: Float, ratio: float = _NODE_RATIO
+    ) -> Nodes:
+        """Return the nodes for planes at these depths (toward the detector) seen from these radii.
+
+        `ratio` is that of neighbouring widths; toward 1 the blur of every plane becomes its own.
+        """
         sigma = collimator.sigma_mm(np.array(radius_mm)[:, None] - depth_mm[None, :])
         low, high = float(sigma.min()), float(sigma.max())
-        count = max(2, 1 + math.ceil(math.log(high / low) / math.log(_NODE_RATIO)))
+        count = max(2, 1 + math.ceil(math.log(high / low) / math.log(ratio)))
         nodes = np.geomspace(low, max(high, low * 1.0001), count)
         variance = nodes**2
         upper = np.clip(np.searchsorted(variance, sigma**2, side="left"), 1, count - 1)

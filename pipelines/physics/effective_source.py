@@ -99,7 +99,7 @@ def _single_scatter_kernel(
 
 
 def _accepted_per_steradian(cosine: Tensor, window: EnergyWindow, photon_kev: float, resolution: float) -> Tensor:
-    """Return the chance per steradian that a scattered photon goes this way and is counted, unscattered ones being 1."""
+    """Return the chance per steradian to scatter this way and be counted, relative to an unscattered photon's."""
     alpha = photon_kev / _ELECTRON_KEV
     ratio = 1 / (1 + alpha * (1 - cosine))  # scattered energy / energy
     cross_section = ratio**2 * (ratio + 1 / ratio - (1 - cosine**2))
@@ -128,11 +128,11 @@ def _onto_detector(
     """Return coarse counts `[view, row, column]` interpolated onto the detector's pixels, as counts per pixel."""
     size = coarse.pixel_size_mm[0]
     axial_mm, pixel_mm = geometry.pixel_size_mm
-    row: NDArray[np.float64] = (np.arange(geometry.rows) - (geometry.rows - 1) / 2) * axial_mm / size + (
+    row = (np.arange(geometry.rows, dtype=np.float64) - (geometry.rows - 1) / 2) * axial_mm / size + (
         coarse.rows - 1
     ) / 2
-    across_mm = (np.arange(geometry.columns) - (geometry.columns - 1) / 2) * pixel_mm
-    column: NDArray[np.float64] = (across_mm - geometry.center_of_rotation_offset_mm) / size + (frame.columns - 1) / 2
+    across_mm = (np.arange(geometry.columns, dtype=np.float64) - (geometry.columns - 1) / 2) * pixel_mm
+    column = (across_mm - geometry.center_of_rotation_offset_mm) / size + (frame.columns - 1) / 2
     values = _interpolate(_interpolate(counts.double().numpy(), row, 1), column, 2)
     return (values * axial_mm * pixel_mm / size**2).astype(np.float32)
 

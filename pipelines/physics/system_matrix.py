@@ -179,8 +179,8 @@ class SystemMatrix:
         focus = None
         if self._sensitivity is not None:
             axial_mm, pixel_mm = self.geometry.pixel_size_mm
-            across_mm = (np.arange(self._frame.columns) - self._frame.axis_column) * pixel_mm
-            along_mm = (np.arange(slices) - (slices - 1) / 2) * axial_mm
+            across_mm = (np.arange(self._frame.columns, dtype=np.float64) - self._frame.axis_column) * pixel_mm
+            along_mm = (np.arange(slices, dtype=np.float64) - (slices - 1) / 2) * axial_mm
             factor = self._sensitivity.factor(self._frame.depth_mm().numpy(), across_mm, along_mm)
             focus = torch.from_numpy(factor).to(self.device, self.dtype)
         at_once = len(angles) if self.device.type == "cuda" else max(1, _CPU_BLOCK_BYTES // self._bytes_per_view)

@@ -122,12 +122,12 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
 def draw_cycle(rng: np.random.Generator, sex: Sex, failing: bool | None = None) -> CardiacCycle:
     """Return a random left ventricle; a failing one (7 % unless told) is wide and empties poorly."""
     failing = bool(rng.random() < 0.07) if failing is None else failing
-    low, high = (21.0, 27.5) if sex is Sex.MALE else (18.5, 24.0)
+    low, high = (20.5, 26.0) if sex is Sex.MALE else (18.5, 23.0)
     if failing:
         low, high = (high + 1.0, 35.0)
     half_width = float(rng.uniform(low, high))
-    wall = float(rng.uniform(8.5, 11.5) if sex is Sex.MALE else rng.uniform(8.0, 10.5))
-    ratio = float(rng.uniform(1.75, 2.0) if not failing else rng.uniform(1.5, 1.75))
+    wall = float(rng.uniform(8.5, 11.5) if sex is Sex.MALE else rng.uniform(8.8, 11.0))
+    ratio = float(rng.uniform(1.95, 2.3) if not failing else rng.uniform(1.65, 1.95))
     shape = Shape(half_width, ratio * half_width, float(rng.uniform(0.58, 0.70)), wall)
     fraction = rng.normal(65.0 if sex is Sex.FEMALE else 61.0, 7.0)
     fraction = float(np.clip(fraction, 48.0, 80.0)) if not failing else float(rng.uniform(20.0, 44.0))
@@ -170,8 +170,8 @@ def _draw_breast(
         return half, (0.52 * cage[0], -0.90 * cage[1] - soft, float(rng.uniform(25, 50)))
     size = float(np.clip(0.75 + 0.03 * (bmi - 25) + rng.normal(0, 0.16), 0.45, 1.5))
     hang = 1.3 if position is Position.PRONE else 1.0
-    half = (70.0 * size**0.5, 42.0 * size * hang, 62.0 * size**0.5)
-    return half, (0.56 * cage[0], -0.88 * cage[1] - 0.85 * soft, float(rng.uniform(-12, 22)))
+    half = (80.0 * size**0.5, 36.0 * size * hang, 68.0 * size**0.5)
+    return half, (0.54 * cage[0], -0.80 * cage[1] - 0.85 * soft, float(rng.uniform(-12, 22)))
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -171,7 +171,7 @@ class Thorax:
         disc = 0.75 + 0.25 * np.clip(2.0 * np.cos(2 * np.pi * canvas.z / 30.0) + 1.0, -1.0, 1.0)
         self.layer.fill(self.spine, held, TISSUES.muscle + (TISSUES.spine - TISSUES.muscle) * disc)
         process = canvas.coverage(super_ellipse(canvas.x, canvas.y - 0.80 * depth - 28.0, 7.0, 18.0, 2.0))
-        self.layer.fill(process, held, TISSUES.spine)
+        self.layer.fill(process * canvas.coverage(canvas.z - torso.shoulder_height), held, TISSUES.spine)
         slope = -0.55 * depth * (1.0 - np.clip(canvas.y / depth, -1.0, 1.0)) * 0.5
         turn = np.mod((canvas.z - slope * 1.6) / torso.rib_pitch + torso.rib_phase, 1.0) - 0.5
         across = np.abs(turn) * torso.rib_pitch - 6.0
@@ -231,4 +231,4 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
 def _under_dome(canvas: Canvas, middle: float, lateral: float, depth: float, top: float) -> Float:
     """Return how far each voxel lies below one half of the diaphragm (mm, positive below)."""
     sag = 55.0 * ((canvas.x - middle) / (0.62 * lateral)) ** 2 + 45.0 * ((canvas.y + 5.0) / depth) ** 2
-    return np.asarray(top - np.minimum(sag, 110.0) - canvas.z)
+    return np.asarray(top - 75.0 * np.tanh(sag / 75.0) - canvas.z)

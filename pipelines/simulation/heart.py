@@ -60,8 +60,10 @@ def paint_surroundings(frame: HeartFrame, rest: Shape, held: Activities, activit
     root = np.hypot(t + half + 8.0, lateral + 0.45 * width) - 15.0
     root = np.maximum(root, np.abs(anterior - 40.0) - 42.0)
     pools = np.minimum(np.minimum(left_atrium, right_atrium), root)
+    sac_half = (half + rest.wall + 22.0, 1.30 * width + 14.0, 1.05 * width + 10.0)
+    sac = ellipsoid(t, lateral, anterior, (-16.0, -0.34 * width, 0.0), sac_half)
     own = ellipsoid(t, lateral, anterior, (0.0, 0.0, 0.0), (half + rest.wall + 2, width + 1, width + 1))
-    put(np.minimum(np.minimum(pools, outer), own) - 5.0, activity_fat, 0.148)
+    put(np.minimum(np.minimum(np.minimum(pools, outer), own) - 5.0, sac), activity_fat, 0.150)
     put(pools, held.blood, TISSUES.blood)
     put(np.maximum(outer, base - t), held.right_ventricle, TISSUES.muscle)
     put(np.maximum(inner, base - t - 1.0), held.blood, TISSUES.blood)

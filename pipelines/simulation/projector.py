@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import Volume
 from pipelines.simulation.energy import FWHM_TO_SIGMA
+from pipelines.simulation.shapes import Box
 
 Float = NDArray[np.float64]
 
@@ -50,14 +51,17 @@ class Blur:
 class Source:
     """Volumes `[z, y, x]` as columns `[y * x, volume * z]` of whole numbers in float32, all on one scale.
 
-    `quantum` is the size of 1; `occupied` tells which columns hold anything.
+    The volumes fill `box` of a grid of this shape, or all of it. `quantum` is the size of 1, `slices` are the slices
+    that the columns hold, and `occupied` tells which columns are not empty.
     """
 
-    def __init__(self, volumes: Sequence[NDArray[Any]]) -> None:
+    def __init__(self, volumes: Sequence[NDArray[Any]], shape: tuple[int, int, int], box: Box | None = None) -> None:
+        self.slices, rows, columns_used = box or (slice(0, shape[0]), slice(0, shape[1]), slice(0, shape[2]))
         stacked = np.concatenate([np.asarray(volume, dtype=np.float64) for volume in volumes])
         self.quantum = float(np.abs(stacked).max()) / (WHOLE_NUMBERS - 1) or 1.0
-        columns = np.rint(stacked / self.quantum).reshape(len(stacked), -1).T
-        self.columns = torch.from_numpy(np.ascontiguousarray(columns, dtype=np.float32))
+        columns = np.zeros((*shape[1:], len(stacked)), dtype=np.float32)
+        columns[rows, columns_used] = np.moveaxis(np.rint(stacked / self.quantum), 0, -1)
+        self.columns = torch.from_numpy(columns.reshape(-1, len(stacked)))
         self.occupied: NDArray[np.bool_] = (self.columns != 0).any(dim=1).numpy()
 
 
@@ -75,11 +79,22 @@ class Frame:
         return torch.exp(-scale * self.path)
 
 
-def _pixel_shares(offsets_mm: Float, edges_mm: Float, sigma_mm: Float) -> torch.Tensor:
-    """Return `[depth, point, pixel]`: the share of a Gaussian about each point that falls between a pixel's edges."""
-    scaled = (edges_mm[None, None, :] - offsets_mm[None, :, None]) / (math.sqrt(2.0) * sigma_mm[:, None, None])
-    cumulative = 0.5 * torch.erf(torch.from_numpy(scaled))
-    return cumulative.diff(dim=2)
+def _pixel_shares(places_mm: Float, width_mm: float, edges_mm: Float, sigma_mm: Float) -> torch.Tensor:
+    """Return `[depth, place, pixel]`: the share of a blurred box about each place that falls between a pixel's edges.
+
+    The box is a voxel's width; its blur is Gaussian. The primitive of the cumulative normal is t P(t) + p(t).
+    """
+    sigma = torch.from_numpy(sigma_mm)[:, None, None]
+    from_place = torch.from_numpy(edges_mm[None, :] - places_mm[:, None])[None]
+
+    def primitive(distance: torch.Tensor) -> torch.Tensor:
+        scaled = distance / sigma
+        density = torch.exp(-0.5 * scaled**2) / math.sqrt(2.0 * math.pi)
+        area: torch.Tensor = sigma * (scaled * torch.special.ndtr(scaled) + density)
+        return area
+
+    below = (primitive(from_place + width_mm / 2) - primitive(from_place - width_mm / 2)) / width_mm
+    return below.diff(dim=2)
 
 
 class Projector:
@@ -98,7 +113,7 @@ class Projector:
             raise ValueError("the simulated patient lies on a grid along the patient's axes with square voxels")
         self.grid, self.geometry, self.step_mm = grid, geometry, width
         self.radius_mm = geometry.radius_mm
-        self.body = Source([mu_map.values.astype(np.float64) * (width / 10.0)])
+        self.body = Source([mu_map.values.astype(np.float64) * (width / 10.0)], grid.shape)
         self._set_tables(blur)
 
     def _set_tables(self, blur: Blur) -> None:
@@ -111,14 +126,16 @@ class Projector:
         )
         self.distance_mm = np.arange(0.5, (max(self.radius_mm) + reach) / step + 1) * step
         variance = (blur.fwhm_mm(self.distance_mm) * FWHM_TO_SIGMA) ** 2
-        # Sampling has blurred already: a box per voxel (1/12), and interpolation across the slice (1/6).
+        # Sampling blurs too: a box when the patient was painted and one here (1/12 each), interpolation across (1/6).
         floor = (0.1 * step) ** 2
-        across = np.sqrt(np.maximum(variance - step**2 * (1 / 12 + 1 / 6), floor))
-        along = np.sqrt(np.maximum(variance - self.grid.voxel_mm[0] ** 2 / 12, floor))
+        across = np.sqrt(np.maximum(variance - step**2 * (2 / 12 + 1 / 6), floor))
+        along = np.sqrt(np.maximum(variance - self.grid.voxel_mm[0] ** 2 * (2 / 12), floor))
         column_edges: Float = (np.arange(geometry.columns + 1.0) - geometry.columns / 2) * geometry.pixel_size_mm[1]
         row_edges: Float = (geometry.rows / 2 - np.arange(geometry.rows + 1.0)) * geometry.pixel_size_mm[0]
-        self._columns_of = _pixel_shares(self.lateral_mm, column_edges - geometry.center_of_rotation_offset_mm, across)
-        self._rows_of = -_pixel_shares(z - geometry.isocenter_mm[2], row_edges, along)
+        self._columns_of = _pixel_shares(
+            self.lateral_mm, step, column_edges - geometry.center_of_rotation_offset_mm, across
+        )
+        self._rows_of = -_pixel_shares(z - geometry.isocenter_mm[2], self.grid.voxel_mm[0], row_edges, along)
 
     def axes_mm(self) -> tuple[Float, Float, Float]:
         """Return the positions of the grid's columns, rows and slices along x, y, z."""
@@ -127,29 +144,33 @@ class Projector:
         x, y, z = (np.asarray(matrix[axis, 3] + matrix[axis, axis] * np.arange(counts[axis])) for axis in range(3))
         return x, y, z
 
-    def project(self, activities: Sequence[NDArray[Any]]) -> Float:
-        """Return the expected counts `[activity, view, row, column]` for one photon per unit of `[z, y, x]`."""
-        source = Source(activities)
+    def project(self, activities: Sequence[NDArray[Any]], box: Box | None = None) -> Float:
+        """Return the expected counts `[activity, view, row, column]` for one photon per unit of `[z, y, x]`.
+
+        The activities fill `box` of the grid, or all of it.
+        """
+        source = Source(activities, self.grid.shape, box)
         counts = np.zeros((len(activities), self.geometry.views, self.geometry.rows, self.geometry.columns))
         for view in range(self.geometry.views) if source.occupied.any() else ():
             frame = self.frame(view, source, source.occupied)
-            counts[:, view] = self.detect(frame, frame.emitted * frame.transmission(1.0)).numpy()
+            counts[:, view] = self.detect(frame, frame.emitted * frame.transmission(1.0), source.slices).numpy()
         return counts * source.quantum
 
     def frame(self, view: int, source: Source, region: NDArray[np.bool_]) -> Frame:
-        """Return a source and the attenuation before it as one view's detector sees them, in `region` of the columns."""
+        """Return a source and the attenuation before it as one view's detector sees it, in a `region` of columns."""
         near, far, left, right = extent = self._extent(view, region)
-        shape = (-1, right - left, 1, self.grid.shape[0])
-        mu = self._lookup(view, 0, far, left, right).rows(self.body.columns).double().view(shape) * self.body.quantum
+        tissue = self.body.columns[:, source.slices].contiguous()
+        shape = (-1, right - left, 1, tissue.shape[1])
+        mu = self._lookup(view, 0, far, left, right).rows(tissue).double().view(shape) * self.body.quantum
         emitted = self._lookup(view, near, far, left, right).rows(source.columns).double()
         path = (mu.cumsum(0) - 0.5 * mu)[near:]
         return Frame(extent, emitted.view(far - near, right - left, -1, shape[3]), mu[near:], path)
 
-    def detect(self, frame: Frame, arriving: torch.Tensor) -> torch.Tensor:
-        """Return the counts `[source, row, column]` of photons `[distance, lateral, source, z]` through the holes."""
+    def detect(self, frame: Frame, arriving: torch.Tensor, slices_of: slice) -> torch.Tensor:
+        """Return the counts `[source, row, column]` of photons `[distance, lateral, source, z]` from these slices."""
         near, far, left, right = frame.extent
         sources, slices = arriving.shape[2:]
-        by_row = torch.bmm(arriving.reshape(far - near, -1, slices), self._rows_of[near:far])
+        by_row = torch.bmm(arriving.reshape(far - near, -1, slices), self._rows_of[near:far, slices_of])
         by_row = by_row.view(-1, sources * self.geometry.rows)
         columns = self._columns_of[near:far, left:right].reshape(-1, self.geometry.columns)
         return (by_row.T @ columns).view(sources, self.geometry.rows, self.geometry.columns)

@@ -3,7 +3,7 @@
 For one view, an emission of one photon makes an effective source of scattered photons around it: the chance to reach a
 place, to scatter there straight toward the detector (Klein and Nishina 1929), and to be counted in the energy window
 with the energy that is left. Photons that scatter more than once are taken in by letting the first flight meet only a
-part of the attenuation (`FIRST_FLIGHT`); that part is the model's one free number per window, fitted to a Monte Carlo
+part of the attenuation (`first_flight`); that part is the model's one free number per window, fitted to a Monte Carlo
 simulation of a point source in a water slab. What leaves the effective source is attenuated on its way out by the
 patient's own map, and blurred like all other photons. The idea is the effective source of Frey and Tsui (1996).
 """
@@ -36,18 +36,18 @@ COMPTON_SHARE = 0.985  # of all interactions in water at the photopeak
 
 
 def first_flight(window: EnergyWindow) -> float:
-    """Return the share of the attenuation that the first flight meets, fitted to Monte Carlo in water (5 to 20 cm).
+    """Return the share of the attenuation that the first flight meets, fitted to Monte Carlo in water (5 to 15 cm).
 
-    0.80 in windows about the photopeak, 0.50 in scatter windows below it, where several scatterings are common.
+    0.78 in windows about the photopeak, 0.45 in scatter windows below it, where several scatterings are common.
     """
-    return 0.80 if window.holds(PHOTOPEAK_KEV) else 0.50
+    return 0.78 if window.holds(PHOTOPEAK_KEV) else 0.45
 
 
 @dataclass(frozen=True)
 class ScatterKernel:
     """Scattered photons counted in one window per photon emitted, on a lattice about the emission.
 
-    `share` is `[distance, lateral, z]` for water; `exit_scale` the mu of the photons that leave, against the photopeak's.
+    `share` is `[distance, lateral, z]` for water; `exit_scale` the mu of what leaves, against the photopeak's.
     """
 
     share: Float
@@ -93,7 +93,7 @@ class ScatterProjector:
 
     def project(self, activity: NDArray[np.floating]) -> Float:
         """Return the expected scatter `[window, view, row, column]` for one photon per unit of `[z, y, x]`."""
-        source = Source([_blocks(activity, COARSENING).sum(axis=(1, 3, 5))])
+        source = Source([_blocks(activity, COARSENING).sum(axis=(1, 3, 5))], self._camera.grid.shape)
         region = source.occupied | self._camera.body.occupied
         geometry = self._camera.geometry
         counts = np.zeros((len(self._kernels), geometry.views, geometry.rows, geometry.columns))
@@ -103,7 +103,7 @@ class ScatterProjector:
             for index, effective in enumerate(self._effective(frame.emitted[:, :, 0])):
                 scattered = (effective * density).unsqueeze(2)
                 leaving = scattered * frame.transmission(self._kernels[index].exit_scale)
-                counts[index, view] = self._camera.detect(frame, leaving)[0].numpy()
+                counts[index, view] = self._camera.detect(frame, leaving, source.slices)[0].numpy()
         return counts * source.quantum
 
     def _effective(self, emitted: torch.Tensor) -> list[torch.Tensor]:
@@ -125,7 +125,8 @@ def _spectrum(share: Float, padded: tuple[int, ...]) -> torch.Tensor:
     used = [np.abs(i) <= size // 2 - 1 for i, size in zip(index, padded, strict=True)]
     target = np.ix_(*(np.mod(i[u], size) for i, u, size in zip(index, used, padded, strict=True)))
     placed[target] = share[np.ix_(*used)]
-    return torch.fft.rfftn(torch.from_numpy(placed))
+    spectrum: torch.Tensor = torch.fft.rfftn(torch.from_numpy(placed))
+    return spectrum
 
 
 def _fast_length(size: int) -> int:
@@ -152,7 +153,6 @@ def coarser(volume: Volume, edge: int = COARSENING) -> Volume:
         raise ValueError(f"a grid of {volume.grid.shape} can't be cut into blocks of {edge}")
     values = _blocks(volume.values, edge).mean(axis=(1, 3, 5))
     middle = volume.grid.position_mm(*((size - 1) / 2 for size in volume.grid.shape))
-    voxel = tuple(size * edge for size in volume.grid.voxel_mm)
-    grid = VoxelGrid.axial(values.shape, voxel, (float(middle[0]), float(middle[1]), float(middle[2])))
+    depth, height, width = (size * edge for size in volume.grid.voxel_mm)
+    grid = VoxelGrid.axial(values.shape, (depth, height, width), (float(middle[0]), float(middle[1]), float(middle[2])))
     return Volume(values.astype(np.float32), grid, volume.unit)
-

@@ -71,7 +71,9 @@ class Canvas:
     `straight` are the coordinates x, y, z; `x`, `y`, `z` those of the deformed body. A grid has the patient's axes.
     """
 
-    def __init__(self, grid: VoxelGrid, deformation: Deformation | None = None, placement: Placement | None = None) -> None:
+    def __init__(
+        self, grid: VoxelGrid, deformation: Deformation | None = None, placement: Placement | None = None
+    ) -> None:
         self.grid = grid
         self.edge_mm = float(np.mean(grid.voxel_mm))
         placement = placement or Placement()
@@ -141,7 +143,10 @@ def capsule(x: Float, y: Float, z: Float, start: Point, end: Point, radius: floa
 
 
 class Layer:
-    """Activity and mu painted over one another, and the share of each voxel that the layer covers."""
+    """Activity and mu painted over one another, and `cover`, the share of each voxel that the layer covers.
+
+    Activity and mu are those of the covered share: laid over another image, that image keeps 1 - cover of itself.
+    """
 
     def __init__(self, canvas: Canvas) -> None:
         self.canvas = canvas

@@ -27,7 +27,7 @@ class VentricleTruth:
 
 @dataclass(frozen=True)
 class PatientTruth:
-    """A virtual patient. Positions are LPS mm in the camera's coordinates, with the breath and the beat at their mean."""
+    """A virtual patient. Positions are LPS mm in the camera's coordinates, with the breath at its mean."""
 
     seed: int
     sex: str
@@ -57,10 +57,9 @@ class PatientTruth:
 
 @dataclass(frozen=True)
 class AcquisitionTruth:
-    """What happened while the camera counted. Counts are expected values in the photopeak at the given dose fraction."""
+    """What happened while the camera counted. Counts are expected values in the photopeak at full dose."""
 
     camera: str
-    dose_fraction: float
     total_counts: float
     ventricle_counts: float  # of photons from the left ventricle's wall that were not scattered
     scatter_to_primary: float

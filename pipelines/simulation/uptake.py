@@ -162,9 +162,9 @@ def draw_defect(rng: np.random.Generator) -> Defect:
 class PerfusionTruth:
     """What a perfect reader would find.
 
-    `segments_percent` is the mean uptake of segments 1 to 17 in % of their normal value. `extent_percent` is the share of
-    the wall that lost more than 15 %. Each place is scored from 0 at a loss of 15 % to 4 at 70 %: the mean in % of 4 is
-    `tpd_percent`, the rounded mean of a segment its score (Slomka et al. 2005, with the truth as its own normal).
+    `segments_percent` is the mean uptake of segments 1 to 17 in % of their normal value. `extent_percent` is the share
+    of the wall that lost more than 15 %. Each place is scored from 0 at a loss of 15 % to 4 at 70 %: the mean in % of
+    4 is `tpd_percent`, the rounded mean of a segment its score (Slomka et al. 2005, the truth being its own normal).
     """
 
     segments_percent: tuple[float, ...]

@@ -25,7 +25,7 @@ VOXEL_MM = 3.2
 GATES = 8
 BREATHS = 5  # positions that stand for the breathing cycle
 HEART_TRAVEL = 0.6  # of the diaphragm's
-UPTAKE = {CardiacState.STRESS: 0.0125, CardiacState.REST: 0.0105}  # of the injected activity, in the left ventricle
+UPTAKE = {CardiacState.STRESS: 0.0138, CardiacState.REST: 0.0120}  # of the injected activity, in the left ventricle
 DECAY_BEFORE_SCAN = 0.89  # an hour from injection to acquisition
 
 
@@ -53,15 +53,16 @@ class Body:
 class VirtualPatient:
     """A patient on a grid about the camera's isocentre (LPS mm).
 
-    `activity` is the mean over heart beat and breath, with 100 in the normal wall; `gates` holds what each gate adds to
-    it inside `gates_box` of the grid (sums to zero over the gates). `mbq_per_unit` turns one unit of activity in one
-    voxel into MBq at the start of the acquisition.
+    `activity` is the mean over heart beat and breath, with 100 in the normal wall. Inside `gates_box` of the grid,
+    `gates` holds what each gate adds to it (they sum to zero) and `ventricle` what the left ventricle's wall has of it.
+    `mbq_per_unit` turns one unit of activity in one voxel into MBq at the start of the acquisition.
     """
 
     body: Body
     activity: Volume
     gates: tuple[Float, ...]
     gates_box: Box
+    ventricle: Float
     mu_map: Volume
     mbq_per_unit: float
     truth: PatientTruth
@@ -100,12 +101,12 @@ def make_patient(
     at_rest = state is CardiacState.REST
     activities = Activities.draw(organ_rng, at_rest)
     injected = float(np.clip(organ_rng.normal(814, 60), 740, 925)) if injected_mbq is None else injected_mbq
-    share = UPTAKE[CardiacState.REST if at_rest else CardiacState.STRESS] * float(organ_rng.lognormal(0.0, 0.18))
+    share = UPTAKE[CardiacState.REST if at_rest else CardiacState.STRESS] * float(organ_rng.lognormal(0.0, 0.14))
 
     grid = VoxelGrid.axial(GRID_SHAPE, (VOXEL_MM,) * 3, (0.0, 0.0, 0.0))
     layers = _paint(Canvas(grid, body.deformation, body.placement), body, activities)
     beats = _paint_beats(layers.frame, body.anatomy, uptake, at_rest, activities)
-    mean_activity, mean_cover = (np.mean([beat[index] for beat in beats], axis=0) for index in range(2))
+    mean_activity, mean_cover, mean_wall = (np.mean([beat[index] for beat in beats], axis=0) for index in range(3))
     layers.put_ventricle(mean_activity, mean_cover)
     positions = breathing_positions(body.anatomy.breathing_mm)
     held = [layers.at_breath(shift) for shift in positions]
@@ -115,6 +116,7 @@ def make_patient(
         activity=Volume(np.mean([a for a, _ in held], axis=0).astype(np.float32), grid, Unit.PROPORTIONAL_COUNTS),
         gates=tuple(_smear(beat[0] - mean_activity, positions) for beat in beats),
         gates_box=layers.frame.box,
+        ventricle=_smear(mean_wall, positions),
         mu_map=Volume(np.mean([mu for _, mu in held], axis=0).astype(np.float32), grid, Unit.PER_CM),
         mbq_per_unit=injected * DECAY_BEFORE_SCAN * share / (100.0 * voxels),
         truth=_truth(seed, state, body, uptake, injected, share),
@@ -126,7 +128,7 @@ def breathing_positions(travel_mm: float) -> Float:
 
     Quantiles of cos^4 (Lujan et al. 1999).
     """
-    down = 1.0 - np.cos(np.pi * (np.arange(BREATHS) + 0.5) / (2 * BREATHS)) ** 4
+    down = np.cos(np.pi * (np.arange(BREATHS) + 0.5) / (2 * BREATHS)) ** 4
     return np.asarray(travel_mm * (down.mean() - down))
 
 
@@ -140,7 +142,7 @@ def _draw_body(rng: np.random.Generator, sex: Sex, position: Position, bmi: floa
 
 @dataclass(frozen=True)
 class _Layers:
-    """What lies over what: the abdomen and the heart slide over the rest along the body's axis as the patient breathes."""
+    """What lies over what: the abdomen and the heart slide along the body's axis as the patient breathes."""
 
     still: Layer
     abdomen: Layer
@@ -152,7 +154,7 @@ class _Layers:
         box, heart = self.frame.box, self.heart
         heart.activity[box] = heart.activity[box] * (1.0 - cover) + activity
         heart.mu[box] += cover * (0.160 - heart.mu[box])
-        heart.cover[box] = np.maximum(heart.cover[box], cover)
+        heart.cover[box] += cover * (1.0 - heart.cover[box])
 
     def at_breath(self, shift_mm: float) -> tuple[Float, Float]:
         """Return activity and mu with the diaphragm `shift_mm` above its mean place."""
@@ -161,10 +163,13 @@ class _Layers:
         filled = np.nonzero(self.abdomen.cover.any(axis=(1, 2)))[0]
         top = min(int(filled[-1]) + 2 + int(abs(shift_mm) / edge) if len(filled) else 0, len(mu))
         low: Box = (slice(0, top), slice(None), slice(None))
-        for layer, box, travel in ((self.abdomen, low, shift_mm), (self.heart, self.frame.box, HEART_TRAVEL * shift_mm)):
+        for layer, box, travel in (
+            (self.abdomen, low, shift_mm),
+            (self.heart, self.frame.box, HEART_TRAVEL * shift_mm),
+        ):
             cover = slide(layer.cover[box], travel / edge)
             for image, own in ((activity, layer.activity), (mu, layer.mu)):
-                image[box] += cover * (slide(own[box], travel / edge) - image[box])
+                image[box] = image[box] * (1.0 - cover) + slide(own[box], travel / edge)
         return activity, mu
 
 
@@ -177,20 +182,22 @@ def _paint(canvas: Canvas, body: Body, held: Activities) -> _Layers:
     tissue, uptake = body.tissue_texture.on(canvas), body.uptake_texture.on(canvas)
     for layer in (still, abdomen):
         layer.mu *= 1.0 + 0.012 * tissue
-        layer.activity *= np.maximum(1.0 + 0.08 * uptake, 0.2)
+        layer.activity *= np.maximum(1.0 + 0.05 * uptake, 0.2)
     heart = paint_surroundings(frame, anatomy.cycle.end_diastole, held, held.fat)
-    heart.cover *= thorax.inside
+    for image in (heart.activity, heart.mu, heart.cover):
+        image *= thorax.inside
     return _Layers(still, abdomen, heart, frame)
 
 
 def _paint_beats(
     frame: HeartFrame, anatomy: Anatomy, uptake: WallUptake, at_rest: bool, held: Activities
-) -> list[tuple[Float, Float]]:
-    """Return per gate the activity of the left ventricle and the share of each voxel that it fills."""
-    beats: list[tuple[Float, Float]] = []
+) -> list[tuple[Float, Float, Float]]:
+    """Return per gate the left ventricle's activity, the share of each voxel that it fills, and the wall's activity."""
+    beats: list[tuple[Float, Float, Float]] = []
     for shape in anatomy.cycle.gates(GATES):
         wall, cavity, value = left_ventricle(frame, anatomy.cycle.end_diastole, shape, uptake, at_rest)
-        beats.append((100.0 * value * wall + held.blood * cavity, wall + cavity))
+        held_by_wall = 100.0 * value * wall
+        beats.append((held_by_wall + held.blood * cavity, wall + cavity, held_by_wall))
     return beats
 
 
@@ -207,7 +214,7 @@ def slide(values: Float, steps: float) -> Float:
 
 def _smear(values: Float, positions: Float) -> Float:
     """Return the mean of a heart's values over the breath."""
-    return np.mean([slide(values, HEART_TRAVEL * shift / VOXEL_MM) for shift in positions], axis=0)
+    return np.asarray(np.mean([slide(values, HEART_TRAVEL * shift / VOXEL_MM) for shift in positions], axis=0))
 
 
 def _truth(

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
+import subprocess
+import sys
 
-import pytest
-import structlog
 from pydicom.datadict import DicomDictionary
 
-from dicomnode.telemetry import HARMLESS_FIELDS, configure_logging, drop_unknown_fields
+from dicomnode.telemetry import HARMLESS_FIELDS, drop_unknown_fields
 
 NAME = "Musterfrau^Erika"
 
 
-@pytest.fixture
-def json_logging(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:  # capsys first: the handler writes to it
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_logging("info", "json")
-    yield
-    structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+def stderr_of(program: str) -> list[str]:
+    """Return what a program that logs as the node does writes to stderr."""
+    start = "import logging, structlog\nfrom dicomnode.telemetry import configure_logging\n"
+    start += "configure_logging('info', 'json')\n"
+    done = subprocess.run([sys.executable, "-c", start + program], capture_output=True, text=True, check=True)
+    return done.stderr.splitlines()
 
 
 def test_a_field_nobody_declared_harmless_is_dropped_and_only_its_name_is_told() -> None:
@@ -36,20 +31,25 @@ def test_no_attribute_of_the_patient_is_declared_harmless() -> None:
     assert not patient & {name.replace("_", "") for name in HARMLESS_FIELDS}
 
 
-def test_a_traceback_shows_no_local_variables(json_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    patient_name = NAME
-    try:
-        _ = len(patient_name) / 0
-    except ZeroDivisionError:
-        structlog.get_logger("test").exception("attempt failed", study="1.2")
-    line = capsys.readouterr().err
+def test_a_traceback_shows_no_local_variables() -> None:
+    (line,) = stderr_of(
+        f"""
+def attempt(patient_name):
+    return len(patient_name) / 0
+try:
+    attempt({NAME!r})
+except ZeroDivisionError:
+    structlog.get_logger("test").exception("attempt failed", study="1.2")
+"""
+    )
     assert json.loads(line)["study"] == "1.2"
     assert "ZeroDivisionError" in line
     assert NAME not in line
 
 
-def test_every_line_is_one_json_document(json_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
-    structlog.get_logger("test").info("one\ntwo", study="1.2")
-    logging.getLogger("some.library").warning("three")
-    lines = capsys.readouterr().err.splitlines()
+def test_every_line_is_one_json_document_whoever_logs() -> None:
+    lines = stderr_of(
+        "structlog.get_logger('test').info('one\\ntwo', study='1.2')\n"
+        "logging.getLogger('some.library').warning('three')\n"
+    )
     assert [json.loads(line)["event"] for line in lines] == ["one\ntwo", "three"]

@@ -1,13 +1,20 @@
-"""The short campaign of every test run: a dozen studies, eight kills. The long one is `make chaos`."""
+"""The short campaigns of every test run. The long one is `make chaos`."""
 
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 
 from tests.chaos.campaign import Campaign, Plan
-from tests.conftest import need_isolation, need_programs
+from tests.conftest import Start, StartNode, need_isolation, need_programs
+from tests.peers.node import Settings
+from tests.peers.process import eventually
+from tests.peers.scanner import Scanner
+from tests.peers.studies import StudyUids, spool_fingerprints, static_image, write
 
 PLAN = Plan(studies=12, kills=8, seed=7, pause_s=1.0, between_kills_s=2.0)
+FLOOD = 80
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_derived_is_doubled(tmp_path: Path) -> None:
@@ -20,3 +27,32 @@ def test_nothing_acknowledged_is_lost_and_nothing_derived_is_doubled(tmp_path: P
     assert sum(result.kills.values()) == PLAN.kills
     assert result.acknowledged == result.sent == result.in_spool > PLAN.studies
     assert result.derived == result.in_archive >= 2 * result.sent, "each acquisition gives a volume and a page at least"
+
+
+def wait_for_another(scanner: Scanner) -> None:
+    """Return as soon as the scanner has one more acknowledgment."""
+    before = len(scanner.acknowledged())
+    eventually(lambda: len(scanner.acknowledged()) > before, "the scanner to send", every_s=0.005)
+
+
+def test_a_node_that_is_killed_again_and_again_while_it_receives_keeps_all_that_it_acknowledged(
+    start: Start, start_node: StartNode, tmp_path: Path
+) -> None:
+    rng = random.Random(11)
+    files = tmp_path / "scanner"
+    for number in range(FLOOD):
+        write(static_image(StudyUids.from_seed("flood", number // 10).in_study(number)), files / f"{number:03d}.dcm")
+    node = start_node(Settings(node={"quiet_s": 600}))
+    scanner = Scanner(node.port, files, tmp_path / "scanner.log")
+    start(scanner)
+    for _ in range(6):
+        wait_for_another(scanner)
+        time.sleep(rng.uniform(0, 0.3))
+        node.kill()
+        node.start()
+    assert scanner.wait(timeout_s=120) == 0
+    acknowledged = {entry.sha256 for entry in scanner.acknowledged()}
+    assert len(acknowledged) == FLOOD
+    assert spool_fingerprints(node.data_dir) == sorted(acknowledged), "each once, byte for byte"
+    assert sum(row["instances"] for row in node.studies().values()) == FLOOD
+    assert not list(node.data_dir.rglob("*.tmp*")), "no half-written file is left"

@@ -38,6 +38,7 @@ class ScriptedPeer:
     sop_classes: tuple[UID, ...] = (Verification, NuclearMedicineImageStorage)
     ae_title: str = "PACS"
     callers: tuple[str, ...] = ()
+    max_pdu: int = 16_384  # 0: any length
     associations: int = 0
     datasets: list[bytes] = field(default_factory=list)
     received_in: list[str] = field(default_factory=list)  # Transfer Syntaxes
@@ -46,6 +47,7 @@ class ScriptedPeer:
     def __enter__(self) -> ScriptedPeer:
         ae = AE(self.ae_title)
         ae.require_called_aet = True
+        ae.maximum_pdu_size = self.max_pdu
         ae.require_calling_aet = list(self.callers)
         for sop_class in self.sop_classes:
             ae.add_supported_context(sop_class, list(self.transfer_syntaxes))

@@ -10,20 +10,6 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from network_helpers import (
-    NM,
-    Inbox,
-    associated,
-    dataset_bytes,
-    eventually,
-    free_port,
-    in_background,
-    listening,
-    nm_file,
-    sop_instance_uid,
-    store,
-    storescu,
-)
 from pydicom import dcmread
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom.dimse_primitives import C_STORE
@@ -32,6 +18,23 @@ from dicomnode.config import NodeSettings, PeerSettings
 from dicomnode.errors import ConfigurationError, InstanceRejected, StoreStatus, TransientFault
 from dicomnode.network.listener import Listener
 from dicomnode.study import ReceivedInstance
+from tests.dicomnode.network.helpers import (
+    NM,
+    Inbox,
+    associated,
+    association_request,
+    connection,
+    dataset_bytes,
+    eventually,
+    free_port,
+    in_background,
+    listening,
+    nm_file,
+    read_pdu,
+    sop_instance_uid,
+    store,
+    storescu,
+)
 
 REALDATA = Path(__file__).parents[4] / "shared" / "realdata"
 needs_dcmtk = pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
@@ -91,6 +94,18 @@ def test_a_dataset_arrives_byte_for_byte_behind_a_proper_file_meta(transfer_synt
     assert received.peer_host == "127.0.0.1"
 
 
+@pytest.mark.skipif(shutil.which("dcmftest") is None, reason="dcmtk is not installed")
+def test_dcmtk_reads_the_file_meta_of_what_was_received(tmp_path: Path) -> None:
+    inbox = Inbox()
+    with listening(inbox) as listener, associated(listener.port) as assoc:
+        store(assoc, nm_file())
+    path = tmp_path / "received.dcm"
+    path.write_bytes(inbox.received[0].file_bytes)
+    dump = subprocess.run(["dcmdump", "-q", path], capture_output=True, text=True, timeout=30, check=True)
+    assert "0002,0016) AE [SPECT1]" in dump.stdout
+    assert "warning" not in dump.stderr.lower()
+
+
 def test_bytes_that_no_reader_would_write_again_arrive_unchanged() -> None:
     strange = nm_file() + b"\xfc\xff\xfc\xffOB\0\0\x03\0\0\0\0\0\0"  # trailing padding of odd length
     inbox = Inbox()
@@ -112,10 +127,8 @@ def test_a_stranger_or_a_wrong_address_is_rejected_for_good_with_the_reason(
     ae_title: str, called: str, diagnostic: int
 ) -> None:
     inbox = Inbox()
-    with listening(inbox) as listener, associated(listener.port, ae_title, called) as assoc:
-        assert assoc.is_rejected
-        answer = assoc.acceptor.primitive
-        assert (answer.result, answer.result_source, answer.diagnostic) == (0x01, 0x01, diagnostic)
+    with listening(inbox) as listener, connection(listener.port, association_request(ae_title, called)) as sock:
+        assert read_pdu(sock) == b"\x03\0\0\0\0\x04\0" + bytes((0x01, 0x01, diagnostic))  # A-ASSOCIATE-RJ
         assert listener.open_associations == 0
     assert inbox.closed == []
 
@@ -251,15 +264,16 @@ def test_associations_are_counted_while_they_are_open() -> None:
     assert len(set(inbox.closed)) == 2
 
 
-def test_beyond_the_limit_a_newcomer_is_rejected_for_the_moment_while_all_others_are_at_work() -> None:
+def test_beyond_the_limit_a_newcomer_is_rejected_for_the_moment_and_who_is_at_work_is_left_in_peace() -> None:
     at_work, done = threading.Event(), threading.Event()
+    responses: list[C_STORE | None] = []
 
     def receive(instance: ReceivedInstance) -> None:
         at_work.set()
         assert done.wait(30)
 
     with listening(Inbox(), receive=receive, max_associations=1) as listener, associated(listener.port) as busy:
-        sender = in_background(lambda: store(busy, nm_file()))
+        sender = in_background(lambda: responses.append(store(busy, nm_file())))
         assert at_work.wait(30)
         with associated(listener.port) as newcomer:
             assert newcomer.is_rejected
@@ -267,6 +281,8 @@ def test_beyond_the_limit_a_newcomer_is_rejected_for_the_moment_while_all_others
             assert (answer.result, answer.result_source, answer.diagnostic) == (0x02, 0x03, 0x02)
         done.set()
         sender.join(30)
+        assert responses[0].Status == 0x0000
+        assert store(busy, nm_file()).Status == 0x0000
 
 
 def test_stopping_lets_a_sender_finish_and_takes_no_newcomers() -> None:

@@ -12,7 +12,16 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from network_helpers import (
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pynetdicom.sop_class import NuclearMedicineImageStorage, Verification
+
+from dicomnode.config import DestinationSettings
+from dicomnode.errors import ConfigurationError, InvariantBroken, TransientFault
+from dicomnode.network import sender
+from dicomnode.network.sender import echo, send
+from dicomnode.study import SendOutcome, SendReport
+from tests.dicomnode.network.helpers import (
     NM,
     Inbox,
     certificates,
@@ -23,16 +32,8 @@ from network_helpers import (
     nm_file,
     sop_instance_uid,
 )
-from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
-from pynetdicom.sop_class import NuclearMedicineImageStorage, Verification
-from scripted_peer import Misbehavior, ScriptedPeer
-
-from dicomnode.config import DestinationSettings
-from dicomnode.errors import ConfigurationError, InvariantBroken, TransientFault
-from dicomnode.network import sender
-from dicomnode.network.sender import echo, send
-from dicomnode.study import SendOutcome, SendReport
+from tests.dicomnode.network.scripted_peer import Misbehavior, ScriptedPeer
+from tests.loopback import is_isolated
 
 DELIVERED, REFUSED, TRANSIENT = SendOutcome.DELIVERED, SendOutcome.REFUSED, SendOutcome.TRANSIENT
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -237,6 +238,15 @@ def test_echo_says_so_where_verification_is_not_supported() -> None:
         echo(peer.destination, "DICOMNODE", None)
 
 
+@pytest.mark.parametrize("max_pdu", [0, 1, 16_384])
+def test_whatever_pdu_length_the_pacs_asks_for_the_dataset_arrives_whole(max_pdu: int) -> None:
+    file = nm_file(frames=300)
+    with ScriptedPeer(max_pdu=max_pdu) as peer:
+        (report,) = deliver(peer, file)
+    assert report.outcome is DELIVERED
+    assert peer.datasets == [dataset_bytes(file)]
+
+
 def test_what_is_no_dicom_file_is_not_sent() -> None:
     with ScriptedPeer() as peer, pytest.raises(InvariantBroken, match="not a DICOM file"):
         deliver(peer, b"nonsense")
@@ -270,7 +280,6 @@ def test_the_sender_fills_the_listener_under_tls(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("storescp") is None, reason="dcmtk is not installed")
 def test_dcmtk_receives_a_batch(tmp_path: Path) -> None:
-    from tests.loopback import is_isolated
 
     if not is_isolated():
         pytest.skip("storescp listens on every address: run by `python -m tests.loopback pytest ...`")

@@ -18,6 +18,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotification, MaximumLengthNotification
 from pynetdicom.presentation import build_context
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
@@ -169,3 +171,47 @@ def certificates(folder: Path) -> TlsSettings:
         "x509", "-req", "-in", "node.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", "node.pem"
     )
     return TlsSettings(certificate=folder / "node.pem", key=folder / "node.key", ca=folder / "ca.pem")
+
+
+def association_request(ae_title: str = "SPECT1", called: str = "DICOMNODE") -> bytes:
+    """Return an A-ASSOCIATE-RQ PDU for NM in Implicit VR."""
+    primitive = A_ASSOCIATE()
+    primitive.application_context_name = "1.2.840.10008.3.1.1.1"
+    primitive.calling_ae_title, primitive.called_ae_title = ae_title, called
+    context = build_context(NM, "1.2.840.10008.1.2")
+    context.context_id = 1
+    primitive.presentation_context_definition_list = [context]
+    length, implementation = MaximumLengthNotification(), ImplementationClassUIDNotification()
+    length.maximum_length_received, implementation.implementation_class_uid = 16_384, "1.2.3.4"
+    primitive.user_information = [length, implementation]
+    return bytes(A_ASSOCIATE_RQ(primitive).encode())
+
+
+@contextmanager
+def connection(port: int, first: bytes = b"") -> Iterator[socket.socket]:
+    """Connect, send some bytes, and stay."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as sock:
+        sock.sendall(first)
+        yield sock
+
+
+@contextmanager
+def raw_association(port: int) -> Iterator[socket.socket]:
+    """Open an Association by hand, to misbehave in it."""
+    with connection(port, association_request()) as sock:
+        assert read_pdu(sock)[0] == 0x02
+        yield sock
+
+
+def read_pdu(sock: socket.socket) -> bytes:
+    """Read one PDU; empty once the peer has closed."""
+    header = b""
+    while len(header) < 6:
+        more = sock.recv(6 - len(header))
+        if not more:
+            return b""
+        header += more
+    body = b""
+    while len(body) < int.from_bytes(header[2:]):
+        body += sock.recv(65_536)
+    return header + body

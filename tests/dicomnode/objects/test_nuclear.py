@@ -1,0 +1,175 @@
+"""Derived NM images: what they claim to be, where their voxels lie, what a stored value is worth."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.derived import derived_instances
+from dicomnode.objects.header import read_header
+from dicomnode.objects.reader import read_acquisition, read_volume
+from dicomnode.study import DerivedInstance, InstanceContent
+from pipelines.contract import (
+    Derived,
+    DerivedKind,
+    PipelineInput,
+    PipelineResult,
+    Provenance,
+)
+from pipelines.geometry import VoxelGrid
+from pipelines.images import Unit, Volume
+from tests.dicomnode.objects.results import CONTEXT, GRID, a_volume, dataset, derive
+from tests.dicomnode.objects.validator import errors_in
+from tests.factories import Change, a_tomo, changed, without
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DerivedInstance]:
+    """The derived instances of an ordinary virtual acquisition, made once for the tests that only look at them."""
+    return derive(tmp_path_factory.mktemp("made"))
+
+
+KIND_OF = {
+    "reconstruction": (InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 911),
+    "attenuation-corrected reconstruction": (
+        InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 912,
+    ),
+    "attenuation map": (InstanceContent.MU_MAP, ["DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"], 921),
+    "denoised projections": (InstanceContent.PROJECTIONS, ["DERIVED", "PRIMARY", "TOMO", "EMISSION"], 901),
+    "report page": (InstanceContent.OTHER, ["DERIVED", "SECONDARY"], 941),
+}  # fmt: skip
+
+
+def test_each_kind_is_filed_as_what_it_is(made: dict[str, DerivedInstance]) -> None:
+    for kind, instance in made.items():
+        content, image_type, number = KIND_OF[kind]
+        ds = dataset(instance)
+        assert read_header(instance.file_bytes).content is content
+        assert list(ds.ImageType) == image_type
+        assert ds.SeriesNumber == number
+
+
+def test_only_the_attenuation_corrected_reconstruction_claims_the_correction(made: dict[str, DerivedInstance]) -> None:
+    assert list(dataset(made["reconstruction"]).CorrectedImage) == ["UNIF", "COR"]
+    assert list(dataset(made["attenuation-corrected reconstruction"]).CorrectedImage) == ["UNIF", "COR", "ATTN"]
+
+
+def test_nm_images_hold_what_the_validator_does_not_look_at(made: dict[str, DerivedInstance]) -> None:
+    forbidden = ("RescaleSlope", "Units", "DecayCorrection", "PresentationIntentType", "ImagePositionPatient")
+    for kind, instance in made.items():
+        if kind == "report page":
+            continue
+        ds = dataset(instance)
+        assert not [keyword for keyword in forbidden if keyword in ds], kind
+        assert (ds.BitsAllocated, ds.BitsStored, ds.PixelRepresentation) == (16, 16, 0)
+        assert ds.LargestImagePixelValue == ds.pixel_array.max() <= 32767
+        assert len(ds.ImageType) == 4
+        assert "PatientPosition" not in ds
+        if "RECON TOMO" in ds.ImageType:
+            assert ds.SpacingBetweenSlices
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        GRID,
+        VoxelGrid((5, 8, 8), ((4, 0, 0, -10), (0, 4, 0, -20), (0, 0, -4, 90), (0, 0, 0, 1))),  # head first
+        VoxelGrid((5, 8, 8), ((0, 4, 0, -10), (0, 0, 4, -20), (-3, 0, 0, 90), (0, 0, 0, 1))),  # axes exchanged
+        VoxelGrid((5, 8, 8), ((2.4, -3.2, 0, 1), (3.2, 2.4, 0, 2), (0, 0, 5, 3), (0, 0, 0, 1))),  # oblique
+    ],
+)
+def test_a_volume_reads_back_where_it_was(grid: VoxelGrid, tmp_path: Path) -> None:
+    source = tmp_path / "source.dcm"
+    source.write_bytes(a_tomo())
+    volume = a_volume(grid=grid)
+    result = PipelineResult((Derived(DerivedKind.RECONSTRUCTION, volume, "OSEM"),), Provenance("p", "1"))
+    written = derived_instances([source], PipelineInput(read_acquisition(source)), result, CONTEXT)[0]
+    assert errors_in(written.file_bytes, tmp_path) == []
+    path = tmp_path / "recon.dcm"
+    path.write_bytes(written.file_bytes)
+    back = read_volume([path])
+    assert np.allclose(back.grid.matrix, grid.matrix, atol=1e-5)
+    assert np.abs(back.values - volume.values).max() <= 0.5 * volume.values.max() / 32767 * 1.001
+    assert back.unit is Unit.PROPORTIONAL_COUNTS
+
+
+def test_a_skewed_volume_is_refused(tmp_path: Path) -> None:
+    grid = VoxelGrid((5, 8, 8), ((4, 1, 0, 0), (0, 4, 0, 0), (0, 0, 4, 0), (0, 0, 0, 1)))
+    source = tmp_path / "source.dcm"
+    source.write_bytes(a_tomo())
+    result = PipelineResult((Derived(DerivedKind.RECONSTRUCTION, a_volume(grid=grid), "OSEM"),), Provenance("p", "1"))
+    with pytest.raises(StudyUnsuitable, match="perpendicular"):
+        derived_instances([source], PipelineInput(read_acquisition(source)), result, CONTEXT)
+
+
+def test_an_empty_volume_is_written_as_zeros(tmp_path: Path) -> None:
+    source = tmp_path / "source.dcm"
+    source.write_bytes(a_tomo())
+    empty = Volume(np.zeros(GRID.shape, np.float32), GRID, Unit.PROPORTIONAL_COUNTS)
+    result = PipelineResult((Derived(DerivedKind.RECONSTRUCTION, empty, "OSEM"),), Provenance("p", "1"))
+    made = derived_instances([source], PipelineInput(read_acquisition(source)), result, CONTEXT)
+    assert dataset(made[0]).pixel_array.max() == 0
+
+
+def test_an_attenuation_map_is_stored_in_ten_thousandths_per_cm(
+    made: dict[str, DerivedInstance], tmp_path: Path
+) -> None:
+    instance = made["attenuation map"]
+    mapping = dataset(instance).RealWorldValueMappingSequence[0]
+    assert mapping.RealWorldValueSlope == pytest.approx(1e-4)
+    assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "/cm"
+    path = tmp_path / "map.dcm"
+    path.write_bytes(instance.file_bytes)
+    back = read_volume([path])
+    assert back.unit is Unit.PER_CM
+    assert np.allclose(back.values, a_volume(Unit.PER_CM, 0.2).values, atol=5.1e-5)
+
+
+@pytest.mark.parametrize("acquired", [{}, {"gates": 8, "windows": 2}])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_denoised_projections_keep_the_frames_and_geometry_of_their_source(
+    acquired: dict[str, Any], heads: int, tmp_path: Path
+) -> None:
+    made = derive(tmp_path, a_tomo(detectors=heads, **acquired), kinds=(DerivedKind.DENOISED_PROJECTIONS,))
+    path = tmp_path / "denoised.dcm"
+    path.write_bytes(made["denoised projections"].file_bytes)
+    source, back = (read_acquisition(file).projections for file in (tmp_path / "source.dcm", path))
+    assert source is not None
+    assert back is not None
+    assert back.geometry == source.geometry
+    assert np.allclose(back.counts, source.counts, atol=0.5 * source.counts.max() / 32767)
+
+
+def test_the_position_of_a_source_without_a_frame_of_reference_is_its_own(tmp_path: Path) -> None:
+    made = derive(tmp_path, changed(a_tomo(), without("FrameOfReferenceUID")))
+    frames = {dataset(instance).FrameOfReferenceUID for kind, instance in made.items() if kind != "report page"}
+    assert len(frames) == 1
+    source = dcmread(BytesIO(a_tomo()))
+    kept = {dataset(i).FrameOfReferenceUID for kind, i in derive(tmp_path).items() if kind != "report page"}
+    assert kept == {source.FrameOfReferenceUID}
+
+
+def _retired_codes(ds: Dataset) -> None:
+    posture = ds.PatientOrientationCodeSequence[0]
+    posture.CodeValue, posture.CodingSchemeDesignator = "F-10450", "99SDM"
+    modifier = posture.PatientOrientationModifierCodeSequence[0]
+    modifier.CodeValue, modifier.CodingSchemeDesignator = "F-10310", "SRT"
+    gantry = ds.PatientGantryRelationshipCodeSequence[0]
+    gantry.CodeValue, gantry.CodingSchemeDesignator = "F-10470", "99SDM"
+
+
+def test_retired_codes_of_posture_become_current_ones(tmp_path: Path) -> None:
+    change: Change = _retired_codes
+    ds = dataset(derive(tmp_path, changed(a_tomo(), change))["reconstruction"])
+    posture = ds.PatientOrientationCodeSequence[0]
+    codes = [posture, posture.PatientOrientationModifierCodeSequence[0], ds.PatientGantryRelationshipCodeSequence[0]]
+    assert [(item.CodeValue, item.CodingSchemeDesignator) for item in codes] == [
+        ("102538003", "SCT"), ("1240000", "SCT"), ("102540008", "SCT"),
+    ]  # fmt: skip
