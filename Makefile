@@ -41,7 +41,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests
+	@$(BIN)/mypy -p tests.peers -p tests.chaos -p tests.end_to_end
 
 format: $(INSTALLED) ## lay out the code
 	@$(BIN)/ruff format .

@@ -60,8 +60,10 @@ def configure_logging(level: str, form: Literal["auto", "console", "json", "jour
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for library in ("pynetdicom", "apscheduler", "matplotlib", "pydicom", "PIL"):
+    for library in ("apscheduler", "matplotlib", "PIL"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    for library in ("pynetdicom", "pydicom"):  # their messages may quote a dataset; we log every outcome ourselves
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _renderers(form: str) -> list[Any]:

@@ -24,6 +24,10 @@ from dicomnode.objects.modules import body_part, merge
 from pipelines.contract import Finding, OptionValue, Provenance
 
 MANUFACTURER = "dicomnode"
+# Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
+# instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
+# over an upgrade must not be sent in two series.
+WRITERS_VERSION = 1
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
 INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
 
@@ -102,6 +106,7 @@ def read_sources(paths: Sequence[Path]) -> Sources:
 def derivation_key(source_uids: Iterable[str], context: DerivationContext, kind: str) -> str:
     """Return the text that tells one derived instance from all others: sources, pipeline, versions, options, kind."""
     parts = {
+        "writers": WRITERS_VERSION,
         "sources": sorted(source_uids),
         "pipeline": [context.pipeline, context.pipeline_version],
         "options": dict(context.options),

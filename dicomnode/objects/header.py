@@ -21,10 +21,12 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.valuerep import VR
 
 from dicomnode.errors import InstanceRejected, StoreStatus
+from dicomnode.objects.cardiac_state import cardiac_state
 from dicomnode.objects.elements import PARSE_ERRORS, integer, text, texts, vr_of
 from dicomnode.objects.frames import NM_IMAGE_STORAGE, TOMO_AXES, index_frames
 from dicomnode.study import InstanceContent, InstanceHeader
 
+CARDIAC_STATE = "CardiacState"  # not a keyword of DICOM
 CT_IMAGE_STORAGE = uid.CTImageStorage
 
 _ATTRIBUTES = (
@@ -36,7 +38,7 @@ _ATTRIBUTES = (
 )  # fmt: skip
 _PIXELS = ("SamplesPerPixel", "BitsAllocated")
 _VECTORS = tuple(axis.vector for axis in TOMO_AXES) + tuple(axis.count for axis in TOMO_AXES) + (
-    "FrameIncrementPointer", "RotationInformationSequence", "GatedInformationSequence",
+    "FrameIncrementPointer", "RotationInformationSequence", "GatedInformationSequence", "AcquisitionContextSequence",
 )  # fmt: skip
 _BASE = frozenset((*_ATTRIBUTES, *_PIXELS, *_VECTORS))
 
@@ -71,7 +73,7 @@ def read_header(file: bytes | Path, keywords: frozenset[str] = frozenset()) -> I
             sop_instance_uid=uids["SOPInstanceUID"],
             sop_class_uid=uids["SOPClassUID"],
             content=content,
-            attributes=_attributes(ds, frozenset(_ATTRIBUTES) | keywords),
+            attributes=_attributes(ds, frozenset(_ATTRIBUTES) | keywords) | _state(ds, content),
             flaw=flaw,
         )
 
@@ -254,6 +256,13 @@ def _content(ds: Dataset, sop_class: str) -> InstanceContent:
     if image_type[2] in ("RECON TOMO", "RECON GATED TOMO"):
         return InstanceContent.RECONSTRUCTION
     return InstanceContent.OTHER
+
+
+def _state(ds: Dataset, content: InstanceContent) -> dict[str, tuple[str, ...]]:
+    """Return stress or rest under a keyword of our own: DICOM has it in a sequence, and rules want to ask for it."""
+    if content not in (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION):
+        return {}
+    return {CARDIAC_STATE: (cardiac_state(ds)[0].value,)}
 
 
 def _attributes(ds: Dataset, keywords: frozenset[str]) -> dict[str, tuple[str, ...]]:

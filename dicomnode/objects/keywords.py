@@ -11,6 +11,8 @@ from pydicom.datadict import DicomDictionary
 from dicomnode.config import RuleSettings
 from dicomnode.errors import ConfigurationError
 
+_OURS = ("callingaetitle", "cardiacstate")  # what a rule may ask for besides DICOM's attributes
+
 
 @cache
 def _keywords() -> dict[str, str]:
@@ -26,7 +28,7 @@ def rule_keywords(rules: Iterable[RuleSettings]) -> frozenset[str]:
     for index, rule in enumerate(rules):
         for name in rule.when:
             plain = name.replace("_", "").lower()
-            if plain == "callingaetitle":
+            if plain in _OURS:
                 continue
             if plain not in _keywords():
                 raise ConfigurationError(

@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.cardiac_state import cardiac_state
 from dicomnode.objects.elements import PARSE_ERRORS, first_item, items, number, numbers, text, texts
 from dicomnode.objects.frames import (
     NM_IMAGE_STORAGE,
@@ -29,18 +30,12 @@ from dicomnode.objects.frames import (
 )
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
-from pipelines.contract import Acquisition, CardiacState
+from pipelines.contract import Acquisition
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
 
 TC99M_KEV = 140.5
 _USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
-_PATIENT_STATE = "109054"
-_STATES = {
-    "109091": CardiacState.STRESS, "432655005": CardiacState.STRESS, "F-05019": CardiacState.STRESS,
-    "109095": CardiacState.STRESS, "434161005": CardiacState.STRESS,
-    "128975004": CardiacState.REST, "F-01602": CardiacState.REST,
-}  # fmt: skip
 _UNITS = {unit.value: unit for unit in Unit}
 
 
@@ -65,7 +60,7 @@ def read_acquisition(path: Path) -> Acquisition:
     ):  # fmt: skip
         raise StudyUnsuitable(f"Image Type value 3: found {kind or 'nothing'}, expected an NM TOMO or RECON TOMO image")
     key = text(ds, "SOPInstanceUID")
-    state, notes = _cardiac_state(ds)
+    state, notes = cardiac_state(ds)
     try:
         if kind.startswith("RECON"):
             volume, more = _volume(ds)
@@ -169,22 +164,6 @@ def _energy_window(described: Dataset, position: int, count: int, notes: list[st
     chosen = [one for one in ranges if one[0] <= TC99M_KEV <= one[1]]
     lower, upper = chosen[0] if chosen else (min(one[0] for one in ranges), max(one[1] for one in ranges))
     return EnergyWindow(lower, upper, name)
-
-
-def _cardiac_state(ds: Dataset) -> tuple[CardiacState, tuple[str, ...]]:
-    """Return stress or rest: from the Acquisition Context, else from what a person wrote."""
-    for item in items(ds, "AcquisitionContextSequence"):
-        if text(first_item(item, "ConceptNameCodeSequence"), "CodeValue") == _PATIENT_STATE:
-            value = text(first_item(item, "ConceptCodeSequence"), "CodeValue")
-            if value in _STATES:
-                return _STATES[value], ()
-    for keyword in ("SeriesDescription", "ImageID", "ProtocolName"):
-        written = text(ds, keyword).lower()
-        stress, rest = "stress" in written, "rest" in written
-        if stress != rest:
-            state = CardiacState.STRESS if stress else CardiacState.REST
-            return state, (f"taken as {state.value} because of {keyword}",)
-    return CardiacState.UNKNOWN, ("nothing says whether this is stress or rest",)
 
 
 def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:

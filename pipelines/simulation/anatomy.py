@@ -41,6 +41,7 @@ class Torso:
     shoulder_height: float
     dome_right: float  # top of the diaphragm
     dome_left: float
+    below_heart: float  # top of what lies under the left ventricle
     breast_half: Point | None  # lateral, front-to-back, height
     breast_center: Point | None
     arms_down: bool
@@ -98,8 +99,11 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
     pose = _draw_pose(rng, torso, cycle.end_diastole, position)
     gap = rng.uniform(2.0, 22.0)
     lowest = pose.center[2] - _drop_below_center(cycle.end_diastole, pose)
-    left = lowest - gap
-    torso = replace(torso, dome_right=float(left + rng.uniform(10.0, 20.0)), dome_left=float(left))
+    below = lowest - gap
+    left = below + rng.uniform(*((8.0, 30.0) if sex is Sex.MALE else (0.0, 18.0)))  # beside the heart
+    torso = replace(
+        torso, dome_right=float(left + rng.uniform(4.0, 16.0)), dome_left=float(left), below_heart=float(below)
+    )
     return Anatomy(
         sex=sex,
         position=position,
@@ -151,6 +155,7 @@ def _draw_torso(rng: np.random.Generator, sex: Sex, position: Position, bmi: flo
         shoulder_height=float(rng.uniform(150, 185)),
         dome_right=0.0,
         dome_left=0.0,
+        below_heart=0.0,
         breast_half=breast_half,
         breast_center=breast_center,
         arms_down=bool(rng.random() < 0.08),
@@ -170,8 +175,8 @@ def _draw_breast(
         return half, (0.52 * cage[0], -0.90 * cage[1] - soft, float(rng.uniform(25, 50)))
     size = float(np.clip(0.75 + 0.03 * (bmi - 25) + rng.normal(0, 0.16), 0.45, 1.5))
     hang = 1.3 if position is Position.PRONE else 1.0
-    half = (80.0 * size**0.5, 36.0 * size * hang, 68.0 * size**0.5)
-    return half, (0.54 * cage[0], -0.80 * cage[1] - 0.85 * soft, float(rng.uniform(-12, 22)))
+    half = (80.0 * size**0.5, 46.0 * size * hang, 68.0 * size**0.5)
+    return half, (0.54 * cage[0], -0.90 * cage[1] - 0.85 * soft, float(rng.uniform(8, 40)))
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -197,14 +197,16 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
     """Return what lies below the diaphragm, inside the rib cage; it moves with the breath."""
     torso, tissue, held = anatomy.torso, TISSUES, activities
     lateral, depth = torso.cage_half
-    below = np.maximum(
-        _under_dome(canvas, -0.47 * lateral, lateral, depth, torso.dome_right),
-        _under_dome(canvas, 0.40 * lateral, lateral, depth, torso.dome_left),
+    domes = (
+        (-0.47 * lateral, -0.05 * depth, torso.dome_right),
+        (0.12 * lateral, -0.35 * depth, torso.below_heart),
+        (0.50 * lateral, 0.15 * depth, torso.dome_left),
     )
+    below = np.maximum.reduce([_under_dome(canvas, (lateral, depth), dome) for dome in domes])
     layer = Layer(canvas)
     cavity = inside * canvas.coverage(-below)
     layer.fill(cavity, held.muscle, 0.155)
-    low, high = min(torso.dome_left, torso.dome_right), torso.dome_right
+    low, high = torso.dome_left, torso.dome_right
     layer.ellipsoid((0.62 * lateral, 0.42 * depth, low - 45.0), (27.0, 36.0, 48.0), held.spleen, tissue.muscle, cavity)
     for side in (-1.0, 1.0):
         layer.ellipsoid((side * 58.0, 0.5 * depth, low - 105.0), (26.0, 25.0, 52.0), held.kidney, tissue.muscle, cavity)
@@ -214,7 +216,7 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
         layer.capsule(start, end, radius, held.bowel, tissue.muscle, cavity)
     half = anatomy.liver_half
     layer.ellipsoid((-0.46 * lateral, -2.0, high - 0.72 * half[2]), half, held.liver, tissue.liver, cavity)
-    lobe = (0.04 * lateral, -0.42 * depth, low - 22.0)
+    lobe = (0.04 * lateral, -0.42 * depth, torso.below_heart - 22.0)
     layer.ellipsoid(
         lobe,
         (0.62 * half[0] + 25.0, 0.42 * half[1], 26.0 + 20.0 * anatomy.liver_tilt),
@@ -228,7 +230,8 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
     return layer
 
 
-def _under_dome(canvas: Canvas, middle: float, lateral: float, depth: float, top: float) -> Float:
-    """Return how far each voxel lies below one half of the diaphragm (mm, positive below)."""
-    sag = 55.0 * ((canvas.x - middle) / (0.62 * lateral)) ** 2 + 45.0 * ((canvas.y + 5.0) / depth) ** 2
+def _under_dome(canvas: Canvas, cage: tuple[float, float], dome: tuple[float, float, float]) -> Float:
+    """Return how far each voxel lies below one part of the diaphragm (mm, positive below); x, y, z of its top."""
+    x, y, top = dome
+    sag = 55.0 * ((canvas.x - x) / (0.62 * cage[0])) ** 2 + 45.0 * ((canvas.y - y) / cage[1]) ** 2
     return np.asarray(top - 75.0 * np.tanh(sag / 75.0) - canvas.z)
