@@ -7,23 +7,24 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
 
-from pipelines.contract import PipelineInput, PipelineResult
+from pipelines.contract import OptionValue, PipelineInput, PipelineResult
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Where a pipeline lives (a module with `run(pipeline_input, device)`) and its version.
+    """Where a pipeline lives (a module with `run(pipeline_input, device)`), its options (`Options.of`), its version.
 
     The version names the numbers that come out: it changes with every change that alters them.
     """
 
     module: str
+    options: str  # a module that is cheap to import
     version: str
 
 
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
-        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "1.0.0"),
+        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.reconstruction_options", "1.0.0"),
     }
 )
 
@@ -41,6 +42,11 @@ def run(name: str, pipeline_input: PipelineInput, device: str = "auto") -> Pipel
 def version_of(name: str) -> str:
     """Return the version of the pipeline of this name; raises ValueError when there is none."""
     return _find(name).version
+
+
+def check_options(name: str, options: Mapping[str, OptionValue]) -> None:
+    """Raise ValueError, with a sentence, if there is no such pipeline or it has no such options."""
+    import_module(_find(name).options).Options.of(options)
 
 
 def warm_up(device: str = "auto", threads: int | None = None) -> None:

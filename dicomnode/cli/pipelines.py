@@ -33,6 +33,10 @@ def run_pipeline(
     engine = LocalEngine(engine_settings.device, engine_settings.timeout_s)
     if pipeline not in engine.pipelines():
         raise typer.BadParameter(f"there is no pipeline {pipeline!r}; there are {', '.join(engine.pipelines())}")
+    try:
+        engine.check_options(pipeline, options)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from None
     sources = _sources(files, pipeline)
     out.mkdir(parents=True, exist_ok=True)
     try:
@@ -57,12 +61,16 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Where the studies go; the truth goes to truth/ in it.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same patients.")] = 0,
     dose: Annotated[float, typer.Option(min=0.01, max=1.0, help="The share of the counts that is kept.")] = 1.0,
+    gated: Annotated[bool, typer.Option("--gated", help="Eight gates of the cardiac cycle.")] = False,
+    ct: Annotated[bool, typer.Option("--ct", help="A CT, too (not built yet).")] = False,
 ) -> None:
     """Write virtual patients as a camera would send them. No real person is behind them."""
     from dicomnode.cli.virtual import write_patient
 
+    if ct:
+        raise typer.BadParameter("this version writes no CT of virtual patients", param_hint="--ct")
     for number in range(patients):
-        path = write_patient(out, seed, number, dose)
+        path = write_patient(out, seed, number, dose, gated)
         if sys.stderr.isatty():
             print(f"\r{number + 1}/{patients}", end="", file=sys.stderr)
         print(path)

@@ -93,8 +93,10 @@ def _status(settings: Config) -> dict[str, Any]:
 
 def _refuse_what_is_not_built(settings: Config) -> None:
     """Say so, rather than start and do something else than was configured."""
+    from dicomnode.engine.local import check_rules
     from dicomnode.errors import ConfigurationError
 
+    check_rules(settings.rules)
     if settings.engine.kind != "local":
         raise ConfigurationError('engine.kind: this version runs pipelines on this machine only; set kind = "local"')
     for destination in settings.destinations:

@@ -11,8 +11,8 @@ from pathlib import Path
 FIRST_STUDY_AT = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 
 
-def write_patient(out: Path, seed: int, number: int, dose_fraction: float) -> Path:
-    """Write virtual patient `number` of a seed as a TOMO instance and truth/<patient>.json; return its path."""
+def write_patient(out: Path, seed: int, number: int, dose_fraction: float, gated: bool = False) -> Path:
+    """Write virtual patient `number` of a seed as a (GATED) TOMO instance and truth/<patient>.json; return its path."""
     import numpy as np
 
     from dicomnode.objects import camera as writer
@@ -23,19 +23,19 @@ def write_patient(out: Path, seed: int, number: int, dose_fraction: float) -> Pa
 
     patient = make_patient(seed * 100_000 + number)
     rng = np.random.default_rng([seed, number])
-    projections = acquire(patient, DISCOVERY, rng, dose_fraction=dose_fraction)
+    projections = acquire(patient, DISCOVERY, rng, gated=gated, dose_fraction=dose_fraction)
     name = f"VIRTUAL-{seed:04d}-{number:04d}"
-    dose = "" if dose_fraction == 1.0 else f" dose {dose_fraction:g}"
+    kind = (" gated" if gated else "") + ("" if dose_fraction == 1.0 else f" dose {dose_fraction:g}")
     study = writer.VirtualStudy(
         patient_id=name,
         patient_name=f"Virtual^Patient {seed:04d} {number:04d}",
         patient_sex=patient.truth.sex,
-        study=f"{patient.truth.state}{dose}",
-        series_description=f"Virtual {patient.truth.state}{dose}",
+        study=f"{patient.truth.state}{kind}",
+        series_description=f"Virtual {patient.truth.state}{kind}",
         state=CardiacState(patient.truth.state),
     )
     out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{name}{dose.replace(' ', '-')}.dcm"
+    path = out / f"{name}{kind.replace(' ', '-')}.dcm"
     path.write_bytes(writer.write_tomo(projections, study, FIRST_STUDY_AT + timedelta(hours=number)))
     truth = out / "truth" / f"{path.stem}.json"
     truth.parent.mkdir(exist_ok=True)

@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 
 import structlog
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from dicomnode.errors import TransientFault
+from dicomnode.config import OptionValue, RuleSettings
+from dicomnode.errors import ConfigurationError, TransientFault
 from pipelines import catalog
 from pipelines.contract import PipelineInput, PipelineResult
 
@@ -44,6 +45,10 @@ class LocalEngine:
     def pipelines(self) -> tuple[str, ...]:
         """Return the names of the pipelines there are."""
         return tuple(sorted(catalog.PIPELINES))
+
+    def check_options(self, pipeline: str, options: Mapping[str, OptionValue]) -> None:
+        """Raise ValueError, with a sentence, if the pipeline has no such options."""
+        catalog.check_options(pipeline, options)
 
     def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
         """Run one pipeline in the child and wait for it.
@@ -94,6 +99,15 @@ class LocalEngine:
         # spawned, never forked: a forked child would share the listener's sockets and could not use CUDA
         context = multiprocessing.get_context("spawn")
         return ProcessPool(max_workers=1, context=context, initializer=prepare_child, initargs=(os.getpid(),))
+
+
+def check_rules(rules: Sequence[RuleSettings]) -> None:
+    """Raise ConfigurationError if a rule names a pipeline that this version lacks, or options that it does not have."""
+    for index, rule in enumerate(rules):
+        try:
+            catalog.check_options(rule.pipeline, rule.options)
+        except ValueError as error:
+            raise ConfigurationError(f"rules.{index} ({rule.name}): {error}") from None
 
 
 def prepare_child(node_pid: int) -> None:

@@ -100,7 +100,7 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
     gap = rng.uniform(2.0, 22.0)
     lowest = pose.center[2] - _drop_below_center(cycle.end_diastole, pose)
     below = lowest - gap
-    left = below + rng.uniform(*((8.0, 30.0) if sex is Sex.MALE else (0.0, 18.0)))  # beside the heart
+    left = below + rng.uniform(*((8.0, 30.0) if sex is Sex.MALE else (-4.0, 10.0)))  # beside the heart
     torso = replace(
         torso, dome_right=float(left + rng.uniform(4.0, 16.0)), dome_left=float(left), below_heart=float(below)
     )
@@ -114,7 +114,7 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
         pose=pose,
         cycle=cycle,
         lung_mu=float(rng.uniform(0.038, 0.053)),
-        liver_half=(float(rng.uniform(78, 100)), float(rng.uniform(72, 92)), float(rng.uniform(72, 95))),
+        liver_half=(float(rng.uniform(68, 90)), float(rng.uniform(64, 84)), float(rng.uniform(64, 86))),
         liver_tilt=float(rng.uniform(0.1, 0.35)),
         gall_bladder_radius=float(rng.uniform(12, 20)),
         stomach_half=(float(rng.uniform(30, 44)), float(rng.uniform(26, 40)), float(rng.uniform(36, 52))),
@@ -175,8 +175,8 @@ def _draw_breast(
         return half, (0.52 * cage[0], -0.90 * cage[1] - soft, float(rng.uniform(25, 50)))
     size = float(np.clip(0.75 + 0.03 * (bmi - 25) + rng.normal(0, 0.16), 0.45, 1.5))
     hang = 1.3 if position is Position.PRONE else 1.0
-    half = (80.0 * size**0.5, 46.0 * size * hang, 68.0 * size**0.5)
-    return half, (0.54 * cage[0], -0.90 * cage[1] - 0.85 * soft, float(rng.uniform(8, 40)))
+    half = (80.0 * size**0.5, 50.0 * size * hang, 58.0 * size**0.5)
+    return half, (0.54 * cage[0], -0.90 * cage[1] - 0.85 * soft, float(rng.uniform(24, 54)))
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

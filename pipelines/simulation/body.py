@@ -67,8 +67,8 @@ class Activities:
             blood=between((5, 9)),
             right_ventricle=between((30, 45), (25, 40)),
             liver=between((22, 65), (45, 105)),
-            spleen=between((30, 60)),
-            kidney=between((60, 130)),
+            spleen=between((25, 50)),
+            kidney=between((45, 110)),
             gall_bladder=bladder if full_bladder else 40.0,
             stomach=between((8, 40)),
             bowel=bowel if loud_bowel else quiet,
@@ -116,22 +116,23 @@ class Thorax:
 
     def _paint_limbs(self) -> None:
         torso, muscle = self.anatomy.torso, self.activities.muscle
-        height, radius = torso.shoulder_height, 42.0 + 0.3 * torso.fat
+        height, radius = torso.shoulder_height, 44.0 + 0.4 * torso.fat
         for side in (-1.0, 1.0):
             if torso.arms_down:
                 start: Point = (side * (torso.lateral + radius - 4.0), 15.0, height - 20.0)
                 end: Point = (side * (torso.lateral + radius + 8.0), 25.0, -260.0)
             else:
-                start = (side * (torso.cage_half[0] - 5.0), 10.0, height - 45.0)
-                end = (side * (torso.cage_half[0] + 40.0), -5.0, height + 160.0)
+                start = (side * (torso.cage_half[0] + 2.0), 12.0, height - 52.0)
+                end = (side * (torso.cage_half[0] + 85.0), -5.0, height + 130.0)
+                self.layer.capsule((side * 25.0, 15.0, height + 5.0), start, 0.8 * radius, muscle, TISSUES.muscle)
             self.layer.capsule(start, end, radius, 0.9 * muscle, 0.157)
 
     def _paint_trunk(self) -> None:
         """Paint the fat shell, the muscles under it, and the neck."""
         canvas, torso, tissue, held = self.canvas, self.anatomy.torso, TISSUES, self.activities
-        shoulder = 1.0 / (1.0 + np.exp((canvas.z - torso.shoulder_height) / 9.0))
+        shoulder = 1.0 / (1.0 + np.exp((canvas.z - torso.shoulder_height) / 15.0))
         half = [torso.neck_half + (size - torso.neck_half) * shoulder for size in (torso.lateral, torso.depth)]
-        waist = 1.0 - 0.05 * np.tanh(canvas.z / 150.0)
+        waist = 1.0 - 0.07 * np.tanh((canvas.z + 30.0) / 120.0)
         skin = super_ellipse(canvas.x, canvas.y, half[0] * waist, half[1] * waist, torso.power)
         self.layer.fill(canvas.coverage(skin), held.fat, tissue.fat)
         self.layer.fill(canvas.coverage(skin + torso.fat), held.muscle, tissue.muscle)
@@ -207,9 +208,15 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
     cavity = inside * canvas.coverage(-below)
     layer.fill(cavity, held.muscle, 0.155)
     low, high = torso.dome_left, torso.dome_right
-    layer.ellipsoid((0.62 * lateral, 0.42 * depth, low - 45.0), (27.0, 36.0, 48.0), held.spleen, tissue.muscle, cavity)
+    layer.ellipsoid((0.64 * lateral, 0.40 * depth, low - 40.0), (25.0, 40.0, 38.0), held.spleen, tissue.muscle, cavity)
     for side in (-1.0, 1.0):
-        layer.ellipsoid((side * 58.0, 0.5 * depth, low - 105.0), (26.0, 25.0, 52.0), held.kidney, tissue.muscle, cavity)
+        layer.ellipsoid(
+            (side * 60.0, 0.52 * depth, low - 118.0 - 6.0 * side),
+            (27.0, 24.0, 50.0),
+            held.kidney,
+            tissue.muscle,
+            cavity,
+        )
     stomach = (0.36 * lateral, -0.12 * depth, low - 52.0)
     layer.ellipsoid(stomach, anatomy.stomach_half, held.stomach, tissue.muscle, cavity)
     for start, end, radius in anatomy.bowel:

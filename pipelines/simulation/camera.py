@@ -204,6 +204,6 @@ DISCOVERY = Camera(
     sensitivity_cps_per_mbq=72.0,
     crystal_mm=(400.0, 540.0),
     pixel_size_mm=6.8,
-    protocol=Protocol(views=30, view_time_s=25.0, contour=True),
+    protocol=Protocol(views=30, view_time_s=20.0, contour=True),
 )
 CAMERAS = {camera.name: camera for camera in (PROSPECT, IQ_SPECT, SYMBIA, DISCOVERY)}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import time
 import venv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ class Peer:
 
     def run(self, after_iteration: Callable[[], None], iterations: int | None = None) -> Tensor:
         """Return the image `[z, y, x]`; `after_iteration` is called when the last subset is done."""
-        from pytomography.callbacks import Callback
+        from pytomography.callbacks import Callback  # type: ignore[import-not-found]
 
         last = self._case.subsets - 1
 
@@ -177,18 +177,25 @@ class Result:
 
     def row(self) -> str:
         """Return the row of the table."""
-        ratio = self.peer_s / self.ours_s
         goal = f"{self.case.goal:.0f}x" + (f", {self.case.limit_s} s" if self.case.limit_s else "")
-        return (
-            f"| {self.case.name} | {1000 * self.peer_s:.0f} ms | {1000 * self.ours_s:.1f} ms | **{ratio:.0f}x** | {goal} | "
-            f"{self.peer_s / self.whole_grid_s:.0f}x | {self.whole_s:.2f} s | {self.peer_mib:.0f} / {self.ours_mib:.0f} MiB | "
-            f"{100 * self.clean:.2f} % | {100 * self.noisy:.2f} % |"
+        cells = (
+            self.case.name,
+            f"{1000 * self.peer_s:.0f} ms",
+            f"{1000 * self.ours_s:.1f} ms",
+            f"**{self.peer_s / self.ours_s:.0f}x**",
+            goal,
+            f"{self.peer_s / self.whole_grid_s:.0f}x",
+            f"{self.whole_s:.2f} s",
+            f"{self.peer_mib:.0f} / {self.ours_mib:.0f} MiB",
+            f"{100 * self.clean:.2f} %",
+            f"{100 * self.noisy:.2f} %",
         )
+        return f"| {' | '.join(cells)} |"
 
 
 HEADER = (
     "| case | PyTomography, per iteration | ours | ratio | goal | ratio on its support | our whole reconstruction | "
-    "peak memory, peer / ours | image difference, noise-free | with 5 M counts |\n|---|---|---|---|---|---|---|---|---|---|"
+    "peak memory, peer / ours | image difference, noise-free | with 5 M counts |\n" + "|---" * 10 + "|"
 )
 
 
@@ -211,9 +218,10 @@ def measure(key: str) -> Result:
         statistics.median(ours_s),
         statistics.median(whole_grid_s),
         whole_s,
-        *differences,
-        _peak_mib(key, "peer"),
-        _peak_mib(key, "ours"),
+        clean=differences[0],
+        noisy=differences[1],
+        peer_mib=_peak_mib(key, "peer"),
+        ours_mib=_peak_mib(key, "ours"),
     )
 
 
@@ -255,7 +263,7 @@ def _in_turn(
 def _iteration_times(ours: Ours) -> list[float]:
     marks: list[float] = []
     ours.run(lambda: marks.append(time.perf_counter()), iterations=3)
-    return [later - earlier for earlier, later in zip(marks, marks[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(marks)]
 
 
 def _whole_reconstruction(case: Case, counts: Tensor) -> float:
@@ -287,12 +295,19 @@ def print_peak(key: str, which: str) -> None:
         Peer(replace(case, size=16, views=4, subsets=2), torch.ones(4, 16, 16)).run(lambda: None, iterations=1)
     else:
         Ours(replace(case, size=16, views=4, subsets=2), torch.ones(4, 16, 16)).run(iterations=1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far (proc(5))
+    before = _resident_kib("VmRSS")
     if which == "peer":
         Peer(case, counts).run(lambda: None, iterations=1)
     else:
         Ours(case, counts).run(iterations=2)
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print((_resident_kib("VmHWM") - before) / 1024)
+
+
+def _resident_kib(which: str) -> int:
+    """Return this process's resident memory now (VmRSS) or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(which))
 
 
 def run_with_peer() -> None:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from dicomnode.engine.local import LocalEngine
-from dicomnode.errors import TransientFault
+from dicomnode.config import RuleSettings
+from dicomnode.engine.local import LocalEngine, check_rules
+from dicomnode.errors import ConfigurationError, TransientFault
 from pipelines.contract import Acquisition, DerivedKind, PipelineInput
 from pipelines.images import UnsuitableAcquisition
 from tests.factories import some_projections
@@ -140,3 +141,21 @@ def test_the_child_never_outlives_its_node() -> None:
     node.kill()
     node.wait()
     eventually(lambda: not is_running(child), "the end of the child", timeout_s=10)
+
+
+def a_rule(**changes: object) -> RuleSettings:
+    values = {"name": "all", "pipeline": "reconstruction", "destinations": ["pacs"]}
+    return RuleSettings.model_validate(values | changes)
+
+
+def test_a_rule_that_asks_for_an_option_the_pipeline_lacks_is_refused_before_the_node_starts() -> None:
+    check_rules([a_rule(options={"iterations": 4})])
+    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): the reconstruction has no option turns"):
+        check_rules([a_rule(options={"turns": 4})])
+    with pytest.raises(ConfigurationError, match="must be whole and positive"):
+        check_rules([a_rule(options={"subsets": 0})])
+
+
+def test_a_rule_that_asks_for_a_pipeline_this_version_lacks_is_refused_before_the_node_starts() -> None:
+    with pytest.raises(ConfigurationError, match="there is no pipeline 'denoising'; there are reconstruction"):
+        check_rules([a_rule(pipeline="denoising")])
