@@ -31,7 +31,8 @@ NODE_ROWS: Mapping[str, int] = {
 SCIENCE_ROWS: Mapping[str, int] = {
     "training": 0, "simulation": 1, "catalog": 2,
     "denoising": 3, "attenuation_correction": 3, "reconstruction_pipeline": 3,
-    "perfusion": 4, "reconstruction_options": 5, "quality": 5, "reconstruction": 5, "contract": 6, "cardiac": 7, "physics": 7,
+    "perfusion": 4, "reconstruction_options": 5,
+    "quality": 5, "reconstruction": 5, "contract": 6, "cardiac": 7, "physics": 7,
     "images": 8, "geometry": 9, "networks": 9,
 }  # fmt: skip
 # rooms whose files stand side by side without knowing each other
