@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -35,7 +36,8 @@ def drop_unknown_fields(_logger: Any, _name: str, event: MutableMapping[str, Any
 def configure_logging(level: str, form: Literal["auto", "console", "json", "journald"]) -> None:
     """Set up logging to stderr, for our own events and for those of libraries.
 
-    `auto` is console on a terminal, else JSON. Tracebacks never show local variables: they may hold a patient's data.
+    `auto` is console on a terminal, else JSON; `journald` is JSON with the level as journald's priority.
+    Tracebacks never show local variables: they may hold a patient's data.
     """
     if form == "auto":
         form = "console" if sys.stderr.isatty() else "json"
@@ -67,17 +69,23 @@ def configure_logging(level: str, form: Literal["auto", "console", "json", "jour
 
 
 def _renderers(form: str) -> list[Any]:
-    plain_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-    first: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    bare = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if form == "console":
-        return [
-            *first,
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ]
-    return [
-        *first,
-        structlog.processors.ExceptionRenderer(plain_traceback),
-        structlog.processors.JSONRenderer(),
-    ]
+        plain = structlog.dev.plain_traceback
+        return [bare, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
+    traceback = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+    as_json = [bare, traceback, structlog.processors.JSONRenderer()]
+    return [_with_priority, *as_json, _priority_first] if form == "journald" else as_json
+
+
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # of syslog
+
+
+def _with_priority(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["priority"] = _PRIORITIES.get(event.get("level", "info"), 6)
+    return event
+
+
+def _priority_first(_logger: Any, _name: str, line: str) -> str:
+    """Put the priority before the line, in the form that journald takes off again (sd-daemon(3))."""
+    return f"<{json.loads(line)['priority']}>{line}"

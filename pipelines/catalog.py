@@ -24,7 +24,7 @@ class Pipeline:
 
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
-        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.reconstruction_options", "1.0.0"),
+        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.reconstruction_options", "1.1.0"),
     }
 )
 

@@ -33,7 +33,7 @@ def demo(
     """Show the main job on a virtual patient: sent, received, routed, processed, stored in an archive."""
     configure_logging("error", "console")
     started = time.monotonic()
-    for name in ("data", "archive", "scanner", "pictures"):
+    for name in ("data", "archive", "scanner"):
         shutil.rmtree(out / name, ignore_errors=True)  # what an earlier demo left
     print("A gamma camera, dicomnode and an archive (PACS) meet on this machine; all talk real DICOM on loopback.\n")
     source = _virtual_patient(out / "scanner")
@@ -41,9 +41,9 @@ def demo(
         _send(source, node)
         study = _follow(node)
         _tell_story(node, study)
-    _tell_archive(archive, out / "pictures", source)
+    _tell_archive(archive, out, source)
     print(f"\nDone in {time.monotonic() - started:.0f} s. The patient is virtual: nothing here is a clinical result.")
-    print(f"Look at {out / 'pictures'}, above all the report page. To start the real service:")
+    print(f"The pictures are in {out}; look at the report page first. To start the real service:")
     print("  1. edit config.toml (your camera under [[peers]], your PACS under [[destinations]])")
     print("  2. dicomnode check --config config.toml")
     print("  3. dicomnode serve --config config.toml     (as a system service: docs/install.md)")
@@ -68,7 +68,7 @@ class _Archive:
 def _virtual_patient(folder: Path) -> Path:
     from dicomnode.cli.virtual import write_patient
 
-    print("[1/5] camera    draws a virtual patient (no real person) and acquires 32 views around the chest ...")
+    print("[1/5] camera    draws a virtual patient (no real person) and turns around the chest ...")
     path = write_patient(folder, seed=1, number=0, dose_fraction=1.0)
     print(f"                one NM instance, {path.stat().st_size / 1e6:.1f} MB: {path}")
     return path

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 
 import structlog
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -36,7 +36,7 @@ class LocalEngine:
 
     def start(self) -> None:
         """Start the child and let it load what pipelines need; returns at once."""
-        self._schedule(catalog.warm_up, self._device)
+        self._schedule(catalog.warm_up, self._device).add_done_callback(_report_cold_start)
 
     def version(self, pipeline: str) -> str:
         """Return the pipeline's version."""
@@ -99,6 +99,11 @@ class LocalEngine:
         # spawned, never forked: a forked child would share the listener's sockets and could not use CUDA
         context = multiprocessing.get_context("spawn")
         return ProcessPool(max_workers=1, context=context, initializer=prepare_child, initargs=(os.getpid(),))
+
+
+def _report_cold_start(warm_up: Future[object]) -> None:
+    if not warm_up.cancelled() and (error := warm_up.exception()) is not None:
+        log.error("the engine could not warm up", error=str(error))
 
 
 def check_rules(rules: Sequence[RuleSettings]) -> None:

@@ -21,6 +21,7 @@ Float = NDArray[np.float64]
 
 HALF_LIFE_S = 6.0067 * 3600.0  # technetium-99m
 SENSITIVITY_WINDOW = EnergyWindow(126.45, 154.55)  # in which the makers state it
+LONGEST_LAST_GATE_DROP = 0.2
 PENETRATION_SHARE = 0.015  # of a view's counts, spread evenly: photons through septa, scattered in the camera
 
 
@@ -106,7 +107,11 @@ def expect(
         scatter[:, views] = ScatterProjector(
             patient.mu_map, part, camera.blur, camera.windows, camera.energy_resolution
         ).project(patient.activity.values)
-    return _expected(patient, camera, geometry, primary, scatter, ventricle, places if motion else ())
+    gates = np.ones(len(primary))
+    if gated:
+        gates[-1] -= rng.uniform(0.0, LONGEST_LAST_GATE_DROP)
+    parts = _Photons(primary, scatter, ventricle)
+    return _expected(patient, camera, geometry, parts, gates, places if motion else ())
 
 
 def _part(geometry: AcquisitionGeometry, views: list[int], moved_mm: Point) -> AcquisitionGeometry:
@@ -137,13 +142,21 @@ def _ventricle(patient: VirtualPatient, camera: Camera, geometry: AcquisitionGeo
     return np.asarray(projector.project([patient.ventricle], patient.gates_box)[0])
 
 
+@dataclass(frozen=True)
+class _Photons:
+    """Photons through the holes per unit of activity, by where they come from."""
+
+    primary: Float  # [gate, view, row, column]
+    scatter: Float  # [window, view, row, column], of all gates together
+    ventricle: Float  # [view, row, column], of all gates together
+
+
 def _expected(
     patient: VirtualPatient,
     camera: Camera,
     geometry: AcquisitionGeometry,
-    primary: Float,
-    scatter: Float,
-    ventricle: Float,
+    photons: _Photons,
+    gates: Float,
     places: tuple[Point, ...],
 ) -> Expected:
     """Return photons as counts: activity, time, decay, sensitivity, windows, the crystal, a share that penetrates."""
@@ -152,16 +165,18 @@ def _expected(
     rate = patient.mbq_per_unit * camera.sensitivity_cps_per_mbq / window_share(SENSITIVITY_WINDOW, resolution)
     seen = (rate * protocol.view_time_s * 0.5 ** (times / HALF_LIFE_S))[:, None, None] * camera.field_of_view()
     shares = np.array([window_share(window, resolution) for window in camera.windows])
-    unscattered = shares[:, None, None, None, None] * primary[None] * seen
-    scattered = (scatter * seen)[:, None] / len(primary)
+    open_time = gates[None, :, None, None, None]
+    unscattered = shares[:, None, None, None, None] * photons.primary[None] * seen * open_time
+    scattered = (photons.scatter * seen)[:, None] / len(gates) * open_time
     through = PENETRATION_SHARE * (unscattered + scattered).mean(axis=(3, 4), keepdims=True) * camera.field_of_view()
     counts = unscattered + scattered + through
     peak = camera.photopeak
     truth = AcquisitionTruth(
         camera=camera.name,
         total_counts=round(float(counts[peak].sum()), 1),
-        ventricle_counts=round(float((ventricle * seen).sum() * shares[peak]), 1),
-        scatter_to_primary=round(float(scattered[peak].sum() * len(primary) / unscattered[peak].sum()), 4),
+        ventricle_counts=round(float((photons.ventricle * seen).sum() * shares[peak] * gates.mean()), 1),
+        scatter_to_primary=round(float(scattered[peak].sum() / unscattered[peak].sum()), 4),
+        last_gate=round(float(gates[-1]), 4),
         motion_mm=places,
     )
     projections = Projections(

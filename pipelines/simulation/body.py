@@ -94,6 +94,7 @@ class Thorax:
         self.cage_mm = super_ellipse(canvas.x, canvas.y, lateral, depth, anatomy.torso.power)
         self.spine = canvas.coverage(np.hypot(canvas.x, canvas.y - 0.80 * depth) - 20.0)
         self.inside = canvas.coverage(self.cage_mm) * (1.0 - self.spine)
+        self.lung = np.zeros(canvas.grid.shape)
 
     def _cage(self) -> tuple[Float, Float]:
         """Return the rib cage's half-axes at each height: widest below the heart, closing toward the neck."""
@@ -162,7 +163,7 @@ class Thorax:
             canvas.coverage(self.cage_mm + 3.0) * (1.0 - solid) * canvas.coverage(canvas.z - torso.shoulder_height + 20)
         )
         gradient = 1.0 + 0.15 * np.clip(canvas.y / torso.cage_half[1], -1.0, 1.0)
-        self.layer.fill(lung, self.activities.lung * gradient, self.anatomy.lung_mu * gradient)
+        self.layer.fill(self.lung, self.activities.lung * gradient, self.anatomy.lung_mu * gradient)
         aorta = canvas.coverage(np.hypot(canvas.x - 22.0, canvas.y - 0.55 * torso.cage_half[1]) - 12.0)
         self.layer.fill(aorta * (canvas.z < 90.0), self.activities.blood, TISSUES.blood)
 

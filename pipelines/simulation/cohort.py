@@ -6,7 +6,6 @@ any number of processes, so that an interrupted cohort goes on where it stopped 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -188,9 +187,3 @@ def make_study(plan: StudyPlan, settings: StudySettings) -> SimulatedStudy:
         registration=error.truth() if scanned else None,
         expected=expected.projections,
     )
-
-
-def make_cohort(plans: tuple[StudyPlan, ...], settings: StudySettings) -> Iterator[SimulatedStudy]:
-    """Yield the studies of a cohort one after another, in this process."""
-    for plan in plans:
-        yield make_study(plan, settings)

@@ -63,6 +63,7 @@ class AcquisitionTruth:
     total_counts: float
     ventricle_counts: float  # of photons from the left ventricle's wall that were not scattered
     scatter_to_primary: float
+    last_gate: float = 1.0  # what it counts against the others, for the heart does not beat evenly; 1 if ungated
     motion_mm: tuple[Point, ...] = ()  # the patient's place per time step; empty: the patient lay still
 
 

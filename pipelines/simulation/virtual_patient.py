@@ -38,6 +38,7 @@ class Body:
     placement: Placement  # in the camera's coordinates
     tissue_texture: Texture
     uptake_texture: Texture
+    vessel_texture: Texture  # its heights are vessels in the lung
 
     def mu_per_cm(self, grid: VoxelGrid, placement: Placement | None = None, breath_mm: float = 0.0) -> Float:
         """Return mu `[z, y, x]` with the breath held: the diaphragm `breath_mm` above its mean place."""
@@ -94,9 +95,8 @@ def make_patient(
     Without `defects`, half of the patients have one or two, drawn from the seed; an empty tuple is a normal heart.
     Without `injected_mbq`, the activity is drawn around 814 MBq (740 to 925).
     """
-    body_rng, wall_rng, organ_rng = (np.random.default_rng([seed, stream]) for stream in (1, 2, 3))
-    drawn_sex = Sex.FEMALE if body_rng.random() < 0.55 else Sex.MALE
-    body = _draw_body(body_rng, sex or drawn_sex, position, body_mass_index)
+    wall_rng, organ_rng = (np.random.default_rng([seed, stream]) for stream in (2, 3))
+    body = draw_body(seed, sex, position, body_mass_index)
     uptake = draw_uptake(wall_rng, defects)
     at_rest = state is CardiacState.REST
     activities = Activities.draw(organ_rng, at_rest)
@@ -132,12 +132,16 @@ def breathing_positions(travel_mm: float) -> Float:
     return np.asarray(travel_mm * (down.mean() - down))
 
 
-def _draw_body(rng: np.random.Generator, sex: Sex, position: Position, bmi: float | None) -> Body:
-    anatomy = draw_anatomy(rng, sex, position, bmi)
+def draw_body(seed: int, sex: Sex | None, position: Position, body_mass_index: float | None = None) -> Body:
+    """Return the body of this seed; 55 % are women unless the sex is given."""
+    rng = np.random.default_rng([seed, 1])
+    drawn = Sex.FEMALE if rng.random() < 0.55 else Sex.MALE
+    anatomy = draw_anatomy(rng, sex or drawn, position, body_mass_index)
     origin = (float(rng.normal(-8, 6)), float(rng.normal(0, 6)), float(rng.normal(0, 8)))
     deformation = Deformation.draw(rng, 8.0, anatomy.pose.center)
-    tissue, uptake = (Texture(int(seed)) for seed in rng.integers(0, 2**31, size=2))
-    return Body(anatomy, deformation, Placement(origin), tissue, uptake)
+    tissue, uptake, vessels = (int(value) for value in rng.integers(0, 2**31, size=3))
+    textures = (Texture(tissue), Texture(uptake), Texture(vessels, spacing_mm=7.0))
+    return Body(anatomy, deformation, Placement(origin), *textures)
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,8 @@ def _paint(canvas: Canvas, body: Body, held: Activities) -> _Layers:
     still = thorax.paint()
     abdomen = paint_abdomen(canvas, anatomy, held, thorax.inside)
     tissue, uptake = body.tissue_texture.on(canvas), body.uptake_texture.on(canvas)
+    vessels = np.clip(body.vessel_texture.on(canvas) - 1.0, 0.0, 2.0)
+    still.mu += 0.030 * thorax.lung * vessels
     for layer in (still, abdomen):
         layer.mu *= 1.0 + 0.012 * tissue
         layer.activity *= np.maximum(1.0 + 0.05 * uptake, 0.2)

@@ -17,6 +17,7 @@ import time
 import venv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,12 +71,19 @@ CASES = {
 }
 
 
+@lru_cache
+def mu_per_cm(size: int) -> Tensor:
+    """Return the thorax's mu-map `[z, y, x]`; to make it takes more memory than a reconstruction, so it is kept."""
+    grid = natural_grid(replace(CASES["none"], size=size).geometry)
+    return torch.from_numpy(THORAX.mu_map_on(grid).values)
+
+
 class Ours:
     """The product's reconstruction of a case; the subsets are those of the peer, in its order."""
 
     def __init__(self, case: Case, counts: Tensor, support: Support = Support.CIRCLE) -> None:
         grid = natural_grid(case.geometry)
-        mu = torch.from_numpy(THORAX.mu_map_on(grid).values) if case.attenuation else None
+        mu = mu_per_cm(case.size) if case.attenuation else None
         self.started = time.perf_counter()  # making the phantom is not part of a reconstruction
         camera = SystemMatrix(
             case.geometry, grid, mu_per_cm=mu, collimator=SIEMENS if case.collimator else None, support=support
@@ -120,7 +128,7 @@ class Peer:
         size = case.size
         transforms: list[Any] = []
         if case.attenuation:
-            transforms.append(SPECTAttenuationTransform(_to_peer(torch.from_numpy(THORAX.mu_map_on(grid).values))))
+            transforms.append(SPECTAttenuationTransform(_to_peer(mu_per_cm(case.size))))
         if case.collimator:
             slope = SIEMENS.hole_mm / SIEMENS.effective_length_mm / FWHM_PER_SIGMA
             widths = (slope, SIEMENS.hole_mm / 10 / FWHM_PER_SIGMA, SIEMENS.intrinsic_fwhm_mm / 10 / FWHM_PER_SIGMA)
@@ -291,6 +299,7 @@ def print_peak(key: str, which: str) -> None:
     """Print the peak resident memory of one reconstruction over that before it, in MiB."""
     case = CASES[key]
     counts = torch.ones(case.views, case.size, case.size)
+    mu_per_cm(case.size)
     if which == "peer":
         Peer(replace(case, size=16, views=4, subsets=2), torch.ones(4, 16, 16)).run(lambda: None, iterations=1)
     else:

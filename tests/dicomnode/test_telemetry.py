@@ -13,10 +13,10 @@ from dicomnode.telemetry import HARMLESS_FIELDS, drop_unknown_fields
 NAME = "Musterfrau^Erika"
 
 
-def stderr_of(program: str) -> list[str]:
+def stderr_of(program: str, form: str = "json") -> list[str]:
     """Return what a program that logs as the node does writes to stderr."""
     start = "import logging, structlog\nfrom dicomnode.telemetry import configure_logging\n"
-    start += "configure_logging('info', 'json')\n"
+    start += f"configure_logging('info', {form!r})\n"
     done = subprocess.run([sys.executable, "-c", start + program], capture_output=True, text=True, check=True)
     return done.stderr.splitlines()
 
@@ -53,3 +53,10 @@ def test_every_line_is_one_json_document_whoever_logs() -> None:
         "logging.getLogger('some.library').warning('three')\n"
     )
     assert [json.loads(line)["event"] for line in lines] == ["one\ntwo", "three"]
+
+
+def test_journald_is_told_the_priority_of_each_line() -> None:
+    program = "log = structlog.get_logger('test')\nlog.info('one')\nlog.error('two')\n"
+    lines = stderr_of(program, "journald")
+    assert [line[:3] for line in lines] == ["<6>", "<3>"]
+    assert json.loads(lines[1][3:])["event"] == "two"

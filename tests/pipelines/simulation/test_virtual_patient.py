@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipelines.contract import CardiacState
+from pipelines.geometry import VoxelGrid
 from pipelines.simulation.anatomy import Position, Sex, axis_of, draw_anatomy
-from pipelines.simulation.body import Activities
+from pipelines.simulation.body import Activities, Thorax, paint_abdomen
 from pipelines.simulation.heart import left_ventricle
 from pipelines.simulation.shapes import Canvas, Deformation, Placement
 from pipelines.simulation.truth import as_json
@@ -18,11 +20,13 @@ from pipelines.simulation.virtual_patient import (
     VirtualPatient,
     _paint,
     breathing_positions,
+    draw_body,
     make_patient,
     slide,
 )
 
 VOXEL_ML = VOXEL_MM**3 / 1000
+COARSE = VoxelGrid.axial((68, 52, 80), (6.4,) * 3, (0.0, 0.0, 0.0))
 
 
 def test_the_same_seed_is_the_same_patient(man: VirtualPatient) -> None:
@@ -114,18 +118,28 @@ def test_tissues_attenuate_as_tables_say(man: VirtualPatient, woman: VirtualPati
         assert mu[0].max() > 0.1  # the trunk goes on below the field of view
 
 
+def test_the_liver_is_as_large_as_livers_are() -> None:
+    grid = VoxelGrid.axial((80, 66, 84), (6.0,) * 3, (0.0, 0.0, -40.0))
+    only_liver = replace(Activities.none(), liver=1.0)
+    for seed in range(6):
+        anatomy = draw_anatomy(np.random.default_rng(seed), Sex.MALE if seed % 2 else Sex.FEMALE, Position.SUPINE)
+        canvas = Canvas(grid)
+        liver = paint_abdomen(canvas, anatomy, only_liver, Thorax(canvas, anatomy, only_liver).inside)
+        assert 1000 < liver.activity.sum() * 0.216 < 2100
+
+
 def test_the_bodys_size_follows_the_body_mass_index() -> None:
     def area(index: float) -> float:
-        patient = make_patient(3, sex=Sex.MALE, body_mass_index=index, defects=())
-        return float((patient.mu_map.values[60] > 0.02).mean())
+        return float((draw_body(3, Sex.MALE, Position.SUPINE, index).mu_per_cm(COARSE)[32] > 0.1).mean())
 
     assert area(38.0) > 1.25 * area(21.0)
 
 
 def test_prone_patients_have_no_table_before_them() -> None:
-    supine, prone = (make_patient(3, position=position, defects=()) for position in (Position.SUPINE, Position.PRONE))
-    assert (supine.mu_map.values[60, -25:] > 0.005).any()
-    assert not (prone.mu_map.values[60, -8:] > 0.005).any()
+    supine, prone = (draw_body(3, Sex.MALE, lies).mu_per_cm(COARSE)[32] for lies in (Position.SUPINE, Position.PRONE))
+    side = slice(0, 12)  # of the table, beside the body
+    assert (supine[:, side] > 0.005).any()
+    assert not (prone[:, side] > 0.005).any()
 
 
 def test_the_truth_is_plain_json(woman: VirtualPatient) -> None:
