@@ -175,8 +175,8 @@ def _draw_breast(
         return half, (0.52 * cage[0], -0.90 * cage[1] - soft, float(rng.uniform(25, 50)))
     size = float(np.clip(0.75 + 0.03 * (bmi - 25) + rng.normal(0, 0.16), 0.45, 1.5))
     hang = 1.3 if position is Position.PRONE else 1.0
-    half = (80.0 * size**0.5, 50.0 * size * hang, 58.0 * size**0.5)
-    return half, (0.54 * cage[0], -0.90 * cage[1] - 0.85 * soft, float(rng.uniform(24, 54)))
+    half = (86.0 * size**0.5, 64.0 * size * hang, 64.0 * size**0.5)
+    return half, (0.52 * cage[0], -0.74 * cage[1] - 0.85 * soft, float(rng.uniform(22, 52)))
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -26,7 +26,10 @@ class Tissues:
     blood: float = 0.159
     rib: float = 0.195
     spine: float = 0.190
-    table_shell: float = 0.16
+    gut: float = 0.155  # between the organs of the belly
+    arm: float = 0.157
+    heart_fat: float = 0.150
+    table_shell: float = 0.08
     table_core: float = 0.02
 
 
@@ -126,7 +129,7 @@ class Thorax:
                 start = (side * (torso.cage_half[0] + 2.0), 12.0, height - 52.0)
                 end = (side * (torso.cage_half[0] + 85.0), -5.0, height + 130.0)
                 self.layer.capsule((side * 25.0, 15.0, height + 5.0), start, 0.8 * radius, muscle, TISSUES.muscle)
-            self.layer.capsule(start, end, radius, 0.9 * muscle, 0.157)
+            self.layer.capsule(start, end, radius, 0.9 * muscle, TISSUES.arm)
 
     def _paint_trunk(self) -> None:
         """Paint the fat shell, the muscles under it, and the neck."""
@@ -159,7 +162,7 @@ class Thorax:
         mediastinum = super_ellipse(canvas.x - 2.0, canvas.y + 4.0, wide, 0.86 * torso.cage_half[1], 2.4)
         behind = super_ellipse(canvas.x, canvas.y - 0.80 * torso.cage_half[1], 33.0, 34.0, 2.2)
         solid = np.maximum(canvas.coverage(mediastinum), canvas.coverage(behind))
-        lung = (
+        self.lung = (
             canvas.coverage(self.cage_mm + 3.0) * (1.0 - solid) * canvas.coverage(canvas.z - torso.shoulder_height + 20)
         )
         gradient = 1.0 + 0.15 * np.clip(canvas.y / torso.cage_half[1], -1.0, 1.0)
@@ -191,7 +194,7 @@ class Thorax:
         top = torso.depth + gap - 0.00035 * x * x
         slab = np.maximum(np.abs(y - top - 10.0) - 10.0, np.abs(x) - 205.0)
         free = 1.0 - self.layer.cover
-        self.layer.fill(canvas.coverage(slab) * free, 0.0, TISSUES.table_shell * 0.5)
+        self.layer.fill(canvas.coverage(slab) * free, 0.0, TISSUES.table_shell)
         self.layer.fill(canvas.coverage(slab + 3.0) * free, 0.0, TISSUES.table_core)
 
 
@@ -207,7 +210,7 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
     below = np.maximum.reduce([_under_dome(canvas, (lateral, depth), dome) for dome in domes])
     layer = Layer(canvas)
     cavity = inside * canvas.coverage(-below)
-    layer.fill(cavity, held.muscle, 0.155)
+    layer.fill(cavity, held.muscle, tissue.gut)
     low, high = torso.dome_left, torso.dome_right
     layer.ellipsoid((0.64 * lateral, 0.40 * depth, low - 40.0), (25.0, 40.0, 38.0), held.spleen, tissue.muscle, cavity)
     for side in (-1.0, 1.0):

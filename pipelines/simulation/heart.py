@@ -41,7 +41,7 @@ class HeartFrame:
         return cls(canvas, box, np.asarray(along), np.asarray(lateral), np.asarray(anterior))
 
 
-def paint_surroundings(frame: HeartFrame, rest: Shape, held: Activities, activity_fat: float) -> Layer:
+def paint_surroundings(frame: HeartFrame, rest: Shape, held: Activities) -> Layer:
     """Return the heart without its left ventricle: fat, atria, vessels, right ventricle."""
     layer, canvas, box = Layer(frame.canvas), frame.canvas, frame.box
     t, lateral, anterior = frame.along, frame.lateral, frame.anterior
@@ -63,7 +63,7 @@ def paint_surroundings(frame: HeartFrame, rest: Shape, held: Activities, activit
     sac_half = (half + rest.wall + 22.0, 1.30 * width + 14.0, 1.05 * width + 10.0)
     sac = ellipsoid(t, lateral, anterior, (-16.0, -0.34 * width, 0.0), sac_half)
     own = ellipsoid(t, lateral, anterior, (0.0, 0.0, 0.0), (half + rest.wall + 2, width + 1, width + 1))
-    put(np.minimum(np.minimum(np.minimum(pools, outer), own) - 5.0, sac), activity_fat, 0.150)
+    put(np.minimum(np.minimum(np.minimum(pools, outer), own) - 5.0, sac), held.fat, TISSUES.heart_fat)
     put(pools, held.blood, TISSUES.blood)
     put(np.maximum(outer, base - t), held.right_ventricle, TISSUES.muscle)
     put(np.maximum(inner, base - t - 1.0), held.blood, TISSUES.blood)

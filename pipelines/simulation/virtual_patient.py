@@ -11,7 +11,7 @@ from pipelines.contract import CardiacState
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from pipelines.simulation.anatomy import Anatomy, Position, Sex, axis_of, draw_anatomy
-from pipelines.simulation.body import Activities, Thorax, paint_abdomen
+from pipelines.simulation.body import TISSUES, Activities, Thorax, paint_abdomen
 from pipelines.simulation.heart import HeartFrame, left_ventricle, paint_surroundings
 from pipelines.simulation.left_ventricle import Shape
 from pipelines.simulation.shapes import Box, Canvas, Deformation, Layer, Placement, Texture
@@ -157,7 +157,7 @@ class _Layers:
         """Paint the left ventricle, given in the heart's frame, into the heart."""
         box, heart = self.frame.box, self.heart
         heart.activity[box] = heart.activity[box] * (1.0 - cover) + activity
-        heart.mu[box] += cover * (0.160 - heart.mu[box])
+        heart.mu[box] += cover * (TISSUES.muscle - heart.mu[box])
         heart.cover[box] += cover * (1.0 - heart.cover[box])
 
     def at_breath(self, shift_mm: float) -> tuple[Float, Float]:
@@ -189,7 +189,7 @@ def _paint(canvas: Canvas, body: Body, held: Activities) -> _Layers:
     for layer in (still, abdomen):
         layer.mu *= 1.0 + 0.012 * tissue
         layer.activity *= np.maximum(1.0 + 0.05 * uptake, 0.2)
-    heart = paint_surroundings(frame, anatomy.cycle.end_diastole, held, held.fat)
+    heart = paint_surroundings(frame, anatomy.cycle.end_diastole, held)
     for image in (heart.activity, heart.mu, heart.cover):
         image *= thorax.inside
     return _Layers(still, abdomen, heart, frame)

@@ -123,7 +123,6 @@ class Peer:
         )
 
         geometry = case.geometry
-        grid = natural_grid(geometry)
         pixel_cm = geometry.pixel_size_mm[0] / 10
         size = case.size
         transforms: list[Any] = []

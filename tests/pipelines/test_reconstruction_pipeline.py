@@ -20,6 +20,7 @@ from pipelines.contract import (
 )
 from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import EnergyWindow, Projections, UnsuitableAcquisition, Volume
+from pipelines.reconstruction.motion import shifted_toward_head
 from tests.accuracy.analytic import Ellipsoid, project
 
 ANGLES = tuple(225.0 - 6 * view for view in range(30))
@@ -112,3 +113,46 @@ def test_findings_of_the_input_reach_the_result(acquired: Projections) -> None:
     result = run(replace(acquired, counts=counts))
     assert result.verdict is Verdict.WARN
     assert "left out: 5 (201.0°)" in result.findings[0].text
+
+
+def test_the_collimators_blur_is_modelled_on_request_and_said(acquired: Projections) -> None:
+    with_radius = replace(acquired, geometry=replace(GEOMETRY, radius_mm=(250.0,) * 30))
+    result = run(with_radius, {"cdr": True, "collimator": "GE"})
+    assert "GE LEHR" in dict(result.provenance.settings)["Corrections"]
+    own = run(with_radius, {"cdr": True, "hole_mm": 1.5, "hole_length_mm": 35.0, "intrinsic_fwhm_mm": 3.8})
+    np.testing.assert_array_equal(own.derived[0].data.values, result.derived[0].data.values)  # type: ignore[union-attr]
+    with pytest.raises(UnsuitableAcquisition, match="radius of rotation is not known"):
+        run(acquired, {"cdr": True, "collimator": "GE"})
+
+
+def test_scatter_from_windows_becomes_a_stated_correction(acquired: Projections) -> None:
+    counts = np.concatenate([acquired.counts, 0.2 * acquired.counts])
+    study = replace(acquired, counts=counts, windows=(EnergyWindow(126.0, 154.0), EnergyWindow(112.0, 126.0)))
+    result = run(study, {"scatter": "windows"})
+    assert result.provenance.corrections == ("SCAT",)
+    assert result.derived[0].data.values.sum() < run(acquired).derived[0].data.values.sum()  # type: ignore[union-attr]
+
+
+def test_motion_is_warned_of_and_corrected_on_request_only(acquired: Projections) -> None:
+    rows = np.where(np.arange(30) >= 17, 3.0, 0.0)
+    shaken = replace(acquired, counts=shifted_toward_head(acquired.counts[0, 0], rows)[None, None])
+    warned = run(shaken)
+    assert warned.verdict is Verdict.WARN
+    assert "moved by" in warned.findings[-1].text
+    assert warned.provenance.corrections == ()
+    assert run(shaken, {"motion_correction": True}).provenance.corrections == ("MOTN",)
+    assert run(acquired, {"motion_correction": True}).provenance.corrections == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cdr": True}, "cdr needs the collimator"),
+        ({"cdr": True, "collimator": "ACME"}, "no collimator 'ACME' is known; there are GE"),
+        ({"cdr": "yes"}, "true or false"),
+        ({"scatter": "guess"}, "scatter is none or windows"),
+    ],
+)
+def test_wrong_corrections_are_refused_when_the_options_are_read(options: dict[str, OptionValue], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        catalog.check_options("reconstruction", options)

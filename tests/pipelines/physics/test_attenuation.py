@@ -1,0 +1,76 @@
+"""Mu-maps come from CT by the bilinear rule, in the right unit, on the right grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.geometry import VoxelGrid
+from pipelines.images import Unit, UnsuitableAcquisition, Volume
+from pipelines.physics.attenuation import WATER_PER_CM, check_mu_map, mu_from_hounsfield, resample
+
+GRID = VoxelGrid.axial((6, 8, 8), (6.4, 6.4, 6.4), (0.0, 0.0, 0.0))
+
+
+def volume(values: np.ndarray, unit: Unit = Unit.PER_CM, grid: VoxelGrid = GRID) -> Volume:
+    return Volume(np.broadcast_to(values, grid.shape).astype(np.float32), grid, unit)
+
+
+@pytest.mark.parametrize(
+    ("hounsfield", "mu"), [(-1000, 0.0), (-1024, 0.0), (-700, 0.0461), (0, WATER_PER_CM), (1000, 0.2628)]
+)
+def test_hounsfield_units_become_attenuation_at_140_kev(hounsfield: float, mu: float) -> None:
+    found = mu_from_hounsfield(volume(np.array(hounsfield), Unit.HOUNSFIELD))
+    assert found.unit is Unit.PER_CM
+    np.testing.assert_allclose(found.values, mu, atol=1e-4)
+
+
+def test_only_hounsfield_units_are_taken_for_a_ct() -> None:
+    with pytest.raises(UnsuitableAcquisition, match="expected Hounsfield units"):
+        mu_from_hounsfield(volume(np.array(0.15)))
+
+
+@pytest.mark.parametrize("largest", [0.015, 1.5, 0.0])
+def test_a_map_in_another_unit_or_an_empty_one_is_refused(largest: float) -> None:
+    with pytest.raises(UnsuitableAcquisition, match=r"water is 0\.1538 1/cm"):
+        check_mu_map(volume(np.array(largest)))
+
+
+def test_a_map_of_the_wrong_kind_or_with_negative_values_is_refused() -> None:
+    with pytest.raises(UnsuitableAcquisition, match="expected 1/cm"):
+        check_mu_map(volume(np.array(0.15), Unit.HOUNSFIELD))
+    values = np.full(GRID.shape, 0.15)
+    values[0, 0, 0] = -0.1
+    with pytest.raises(UnsuitableAcquisition, match=r"from -0\.1"):
+        check_mu_map(volume(values))
+    check_mu_map(volume(np.array(0.22)))
+
+
+def linear(grid: VoxelGrid) -> np.ndarray:
+    """Return a field that is linear in place, which any interpolation must keep."""
+    z, y, x = np.indices(grid.shape)
+    position = (grid.matrix @ np.stack([x, y, z, np.ones_like(x)]).reshape(4, -1))[:3]
+    values: np.ndarray = (1.0 + 0.01 * position[0] - 0.02 * position[1] + 0.03 * position[2]).reshape(grid.shape)
+    return values
+
+
+def test_resampling_keeps_a_linear_field_on_a_flipped_and_finer_grid() -> None:
+    affine = ((-5.0, 0.0, 0.0, 60.0), (0.0, 5.0, 0.0, -60.0), (0.0, 0.0, -3.0, 50.0), (0.0, 0.0, 0.0, 1.0))
+    source_grid = VoxelGrid((34, 25, 25), affine)
+    found = resample(volume(linear(source_grid), grid=source_grid), GRID)
+    np.testing.assert_allclose(found.values, linear(GRID), rtol=1e-5)
+
+
+def test_resampling_to_larger_voxels_averages() -> None:
+    fine = VoxelGrid.axial((24, 32, 32), (1.6, 1.6, 1.6), (0.0, 0.0, 0.0))
+    noise = np.random.default_rng(1).normal(1.0, 0.5, fine.shape)
+    blocks = noise.reshape(6, 4, 8, 4, 8, 4).mean(axis=(1, 3, 5))
+    found = resample(volume(noise, grid=fine), GRID).values
+    assert np.corrcoef(found[1:-1, 1:-1, 1:-1].ravel(), blocks[1:-1, 1:-1, 1:-1].ravel())[0, 1] > 0.9
+
+
+def test_outside_the_source_the_given_value_holds_and_the_same_grid_is_untouched() -> None:
+    far = VoxelGrid.axial((6, 8, 8), (6.4, 6.4, 6.4), (1000.0, 0.0, 0.0))
+    source = volume(np.array(0.15))
+    assert resample(source, far, outside=-7.0).values.max() == -7.0
+    assert resample(source, GRID) is source
