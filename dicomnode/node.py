@@ -37,6 +37,7 @@ from dicomnode.study import SendReport
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+ASSEMBLE_PAUSE_S = 0.2
 PURGE_TICK_S = 600.0
 DRAIN_ASSOCIATIONS_S = 20.0
 DRAIN_ATTEMPT_S = 30.0
@@ -84,6 +85,7 @@ class Node:
             job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
         self._processing = threading.Event()
+        self._assembled_at = datetime.fromtimestamp(0, UTC)
 
     def start(self) -> None:
         """Take the folder, mend what a crash left, start all parts; the listener last.
@@ -113,10 +115,13 @@ class Node:
         self._tell_status(started_at)
         log.info("ready", title=self.config.node.ae_title, host=self.config.node.host, port=listener.port)
 
-    def wait(self) -> None:
-        """Block until SIGTERM or SIGINT, or `ask_to_stop`."""
+    def stop_on_signals(self) -> None:
+        """Make SIGTERM and SIGINT end `wait`; to be called before `start`, so that none of them is missed."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+
+    def wait(self) -> None:
+        """Block until a signal came, or `ask_to_stop`."""
         while not self._stopping.wait(1.0):
             pass
 
@@ -148,7 +153,7 @@ class Node:
             associations,
             rule_keywords(self.config.rules),
             self.config.node.min_free_gb,
-            arrived=lambda: self._wake("assemble"),
+            arrived=self._arrived,
         )
 
     def _recover(self, receiver: Receiver, now: datetime) -> None:
@@ -185,7 +190,13 @@ class Node:
         self._add("purge", lambda: purger.run_once(now_utc()), PURGE_TICK_S)
         self._scheduler.start()
 
+    def _arrived(self) -> None:
+        """Look at once at the first instance of a burst; at the rest together, for each look reads whole studies."""
+        due = max(now_utc(), self._assembled_at + timedelta(seconds=ASSEMBLE_PAUSE_S))
+        self._wake("assemble", due)
+
     def _assemble(self, assembler: Assembler) -> None:
+        self._assembled_at = now_utc()
         if assembler.run_once(now_utc()):
             self._wake("process")
 
@@ -204,9 +215,9 @@ class Node:
         first = now_utc() + timedelta(milliseconds=50)
         self._scheduler.add_job(Tick(name, work), "interval", seconds=every_s, id=name, next_run_time=first)
 
-    def _wake(self, name: str) -> None:
+    def _wake(self, name: str, at: datetime | None = None) -> None:
         if self._scheduler.running and not self._stopping.is_set():
-            self._scheduler.modify_job(name, next_run_time=now_utc())
+            self._scheduler.modify_job(name, next_run_time=at or now_utc())
 
     def _wake_deliveries(self) -> None:
         for destination in self.config.destinations:

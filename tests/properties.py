@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 from torch import Tensor
@@ -24,7 +25,7 @@ def adjoint_error(operator: Operator, activity: Tensor, projections: Tensor) -> 
     """Return |<A x, y> - <x, A^T y>| relative to |A x| |y|."""
     forward = operator.forward_project(activity)
     backward = operator.back_project(projections)
-    scale = inner(forward, forward) ** 0.5 * inner(projections, projections) ** 0.5
+    scale = math.sqrt(inner(forward, forward) * inner(projections, projections))
     return abs(inner(forward, projections) - inner(activity, backward)) / scale
 
 

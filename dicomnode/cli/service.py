@@ -21,6 +21,7 @@ def serve(config: ConfigOption = None) -> None:
 
     _refuse_what_is_not_built(settings)
     node = Node(settings)
+    node.stop_on_signals()
     node.start()
     print("ready", flush=True)
     node.wait()

@@ -92,10 +92,10 @@ class Receiver:
 
     def _keep(self, header: InstanceHeader, received: ReceivedInstance, now: datetime) -> Arrival:
         sha256 = dataset_sha256(received.file_bytes)
-        if self.journal.is_kept(header.sop_instance_uid, sha256):
+        kept = self.journal.kept_copy(header.sop_instance_uid)
+        if kept is not None and kept[1] == sha256:
             return Arrival.DUPLICATE
-        kept = self.journal.kept_path(header.sop_instance_uid)
-        if kept is not None and same_content(received.file_bytes, self.spool.path(kept)):
+        if kept is not None and same_content(received.file_bytes, self.spool.path(kept[0])):
             return Arrival.DUPLICATE  # the same data in another Transfer Syntax
         path = self.spool.store(
             header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid, received.file_bytes, sha256

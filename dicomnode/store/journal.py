@@ -47,25 +47,14 @@ class Journal:
 
     # --- receive
 
-    def is_kept(self, sop_instance_uid: str, sha256: str) -> bool:
-        """Tell whether exactly this content is already in the spool."""
-        query = select(instances.c.path).where(
-            instances.c.sop_instance_uid == sop_instance_uid,
-            instances.c.sha256 == sha256,
-            instances.c.purged_at.is_(None),
+    def kept_copy(self, sop_instance_uid: str) -> tuple[str, str] | None:
+        """Return spool path and hash of the copy that is kept under this UID, if its file is still here."""
+        query = select(instances.c.path, instances.c.sha256).where(
+            instances.c.sop_instance_uid == sop_instance_uid, instances.c.kept, instances.c.purged_at.is_(None)
         )
         with self.reading() as connection:
-            return connection.execute(query).first() is not None
-
-    def kept_path(self, sop_instance_uid: str) -> str | None:
-        """Return the spool path of the copy that is kept under this UID, if its file is still here."""
-        query = select(instances.c.path).where(
-            instances.c.sop_instance_uid == sop_instance_uid,
-            instances.c.kept,
-            instances.c.purged_at.is_(None),
-        )
-        with self.reading() as connection:
-            return connection.execute(query).scalar()
+            row = connection.execute(query).first()
+        return None if row is None else (row.path, row.sha256)
 
     def record_instance(self, new: Instance, now: datetime) -> Arrival:
         """Record a stored instance and move its study; returns what the instance turned out to be."""

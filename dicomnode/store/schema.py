@@ -141,12 +141,20 @@ _SAFE_WAL = (3, 51, 3)
 def open_database(path: Path) -> Engine:
     """Open (and create) the SQLite file so that a commit is on the disk when it returns."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
-    mode = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "TRUNCATE"
+    # PERSIST overwrites its journal in place, which costs fewer flushes than TRUNCATE and is as durable: with
+    # synchronous=FULL the end of a transaction is flushed too, which DELETE leaves out (sqlite.org/pragma.html)
+    mode = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "PERSIST"
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, not guessed by the driver
-        for pragma in (f"journal_mode={mode}", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        for pragma in (
+            f"journal_mode={mode}",
+            "synchronous=FULL",
+            "busy_timeout=10000",
+            "foreign_keys=ON",
+            "journal_size_limit=4194304",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

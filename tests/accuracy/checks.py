@@ -26,6 +26,7 @@ CORE: tuple[Check, ...] = (
     camera_checks.gates_and_repeats,
     camera_checks.derivative,
     image_checks.orientation,
+    image_checks.recovery,
     image_checks.post_reconstruction,
     image_checks.multifocal,
     image_checks.speedups,

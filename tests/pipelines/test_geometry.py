@@ -43,8 +43,8 @@ def test_index_and_position_undo_each_other_on_an_oblique_grid() -> None:
     tilt = np.array([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]) * 4.0
     affine = np.eye(4)
     affine[:3, :3], affine[:3, 3] = tilt, (10.0, -20.0, 30.0)
-    grid = VoxelGrid((5, 6, 7), tuple(tuple(row) for row in affine.tolist()))  # type: ignore[arg-type]
-    np.testing.assert_allclose(grid.index_of(tuple(grid.position_mm(1.5, 2.25, 3.0))), (1.5, 2.25, 3.0))  # type: ignore[arg-type]
+    grid = VoxelGrid((5, 6, 7), tuple((a, b, c, d) for a, b, c, d in affine.tolist()))
+    np.testing.assert_allclose(grid.index_of(tuple(grid.position_mm(1.5, 2.25, 3.0))), (1.5, 2.25, 3.0))
 
 
 def test_a_grid_keys_a_cache_and_survives_pickling() -> None:
@@ -63,4 +63,4 @@ def test_a_grid_keys_a_cache_and_survives_pickling() -> None:
 def test_an_impossible_grid_is_refused(shape: tuple[int, int, int], diagonal: tuple[float, ...], message: str) -> None:
     affine = np.diag([*diagonal, 1.0])
     with pytest.raises(ValueError, match=message):
-        VoxelGrid(shape, tuple(tuple(row) for row in affine.tolist()))  # type: ignore[arg-type]
+        VoxelGrid(shape, tuple((a, b, c, d) for a, b, c, d in affine.tolist()))

@@ -18,7 +18,8 @@ from pipelines.reconstruction.filters import (
 def wave(cycles_per_cm: float, axis: int, voxel_mm: tuple[float, float, float]) -> np.ndarray:
     """Return a cosine of this frequency along one axis of a volume."""
     index = np.indices((40, 40, 40))[axis] + (0.5 if axis == 0 else 0.0)  # a cosine that its mirror image continues
-    return np.cos(2 * np.pi * cycles_per_cm * index * voxel_mm[axis] / 10).astype(np.float32)
+    pattern: np.ndarray = np.cos(2 * np.pi * cycles_per_cm * index * voxel_mm[axis] / 10).astype(np.float32)
+    return pattern
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -41,7 +41,8 @@ def found_mm(volume: Volume, around_mm: np.ndarray, reach_mm: float = 22.0) -> n
     position = (volume.grid.matrix @ index)[:3]
     near = np.linalg.norm(position - around_mm[:, None], axis=0) < reach_mm
     weight = volume.values.reshape(-1)[near].astype(np.float64)
-    return position[:, near] @ weight / max(weight.sum(), 1e-12)
+    center: np.ndarray = position[:, near] @ weight / max(weight.sum(), 1e-12)
+    return center
 
 
 def worst_error_mm(volume: Volume, isocenter_mm: tuple[float, float, float]) -> float:

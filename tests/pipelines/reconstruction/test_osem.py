@@ -45,7 +45,12 @@ def thirds(camera: Dense, measured: Tensor) -> list[Subset]:
 def test_the_likelihood_of_mlem_never_falls(camera: Dense, truth: Tensor) -> None:
     data = [Subset(camera, noisy(camera.forward_project(truth)), torch.full((60,), 0.5))]
     likelihoods: list[float] = []
-    osem(data, torch.ones(20), 60, lambda _, activity: likelihoods.append(log_likelihood(data, activity)) is not None)
+
+    def watch(_: int, activity: Tensor) -> bool:
+        likelihoods.append(log_likelihood(data, activity))
+        return False
+
+    osem(data, torch.ones(20), 60, watch)
     assert all(later > earlier for earlier, later in itertools.pairwise(likelihoods))
 
 

@@ -73,7 +73,7 @@ def test_the_virtual_camera_sees_every_corner_on_the_volumes_own_voxels() -> Non
     geometry, wide = virtual_camera(grid, PracSettings())
     assert geometry.isocenter_mm == pytest.approx((7.0, -90.0, 12.0))
     assert geometry.columns * 5.0 >= np.hypot(29 * 5.0, 40 * 5.0)
-    index = wide.index_of(tuple(grid.position_mm(3, 0, 0)))  # type: ignore[arg-type]
+    index = wide.index_of(tuple(grid.position_mm(3, 0, 0)))
     assert index[0] == pytest.approx(3)
     assert index[2] == pytest.approx(round(index[2]))
 
@@ -83,4 +83,4 @@ def test_an_empty_volume_and_an_impossible_map_are_refused(volumes: tuple[Volume
     with pytest.raises(UnsuitableAcquisition, match="holds no activity"):
         prac(replace(uncorrected, values=np.zeros(GRID.shape, np.float32)), MU)
     with pytest.raises(UnsuitableAcquisition, match="mu-map's values"):
-        prac(uncorrected, replace(MU, values=MU.values / 10))
+        prac(uncorrected, Volume((MU.values / 10).astype(np.float32), GRID, Unit.PER_CM))
