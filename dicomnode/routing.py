@@ -17,6 +17,7 @@ PIPELINE_INPUTS: Mapping[str, frozenset[InstanceContent]] = {
     "denoising": frozenset({InstanceContent.PROJECTIONS}),
     "attenuation_correction": frozenset({InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION}),
 }
+_IDENTITY = ("patient", "otherpatient", "issuerofpatient")
 _NEED_WORDS = {
     "projections": "projections",
     "ct": "CT",
@@ -223,6 +224,8 @@ def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
     for key, wanted in rule.when.items():
         if not any(_holds(key, wanted, instance) for instance in usable):
             found = sorted({"\\".join(_values(key, instance)) or "(empty)" for instance in usable})
+            if plain(key).startswith(_IDENTITY):
+                found = ["something else"]  # the reason goes to the log, where nobody's identity belongs
             shown = wanted if isinstance(wanted, str) else " or ".join(wanted)
             return f"{key} is {_list(found)}, wanted {shown}"
     return "no single instance satisfies all conditions"

@@ -55,6 +55,13 @@ def test_the_reason_for_ignoring_says_which_condition_failed_and_what_was_found(
     assert "series_description is Stress FULL, wanted *HALF*" in decision.reason
 
 
+def test_the_reason_never_tells_who_the_patient_is() -> None:
+    rules = [a_rule(when={"patient_name": "Test*"})]
+    decision = decide(projections(PatientName="Musterfrau^Erika"), rules=rules, at=31)
+    assert isinstance(decision, Ignore)
+    assert "Musterfrau" not in decision.reason
+
+
 def test_a_missing_ct_is_waited_for_with_a_reason_a_person_can_read() -> None:
     rules = [a_rule(needs=["projections", "ct"], wait_s=3600)]
     waiting = decide(projections(), rules=rules, at=100)
