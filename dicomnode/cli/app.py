@@ -1,19 +1,14 @@
-"""The command `dicomnode`: its options, and the exit status of each kind of error."""
+"""The command `dicomnode` that the other files hang their commands on, and the options that they share."""
 
 from __future__ import annotations
 
 import os
-import sys
-import traceback
-from enum import IntEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.exceptions import TyperException
 
 from dicomnode import config as configuration
-from dicomnode.errors import ConfigurationError, InstanceRejected, StudyUnsuitable, TransientFault
 
 app = typer.Typer(
     name="dicomnode",
@@ -32,54 +27,6 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-class ExitStatus(IntEnum):
-    """What the shell is told (the numbers of sysexits.h)."""
-
-    OK = 0
-    USAGE = 64
-    UNSUITABLE_DATA = 65
-    PEER_UNAVAILABLE = 69
-    INTERNAL_ERROR = 70
-    WRONG_CONFIGURATION = 78
-
-
 def load_config(path: Path | None) -> configuration.Config:
     """Return the configuration that takes effect. Raises ConfigurationError."""
     return configuration.load(configuration.find(path, os.environ))
-
-
-def main() -> None:
-    """Run the command line and end the process with the exit status of what happened."""
-    try:
-        status = run(sys.argv[1:])
-    except Exception:  # noqa: BLE001 - the command line's outer wall: the shell is told 70, a developer the rest
-        traceback.print_exc()
-        status = ExitStatus.INTERNAL_ERROR
-    sys.exit(status)
-
-
-def run(arguments: list[str]) -> int:
-    """Run one command; errors become a sentence on stderr and an exit status."""
-    from dicomnode.cli import demo, network, pipelines, service, studies  # noqa: F401 - they add their commands
-
-    try:
-        app(args=arguments, prog_name="dicomnode", standalone_mode=False)
-        return ExitStatus.OK
-    except TyperException as error:
-        error.show()  # type: ignore[attr-defined] # every error of the parser has it
-        return ExitStatus.USAGE
-    except typer.Exit as error:
-        return ExitStatus.OK if error.exit_code == 0 else ExitStatus.INTERNAL_ERROR
-    except (typer.Abort, KeyboardInterrupt):
-        return ExitStatus.INTERNAL_ERROR
-    except ConfigurationError as error:
-        return _tell(error, ExitStatus.WRONG_CONFIGURATION)
-    except (StudyUnsuitable, InstanceRejected) as error:
-        return _tell(error, ExitStatus.UNSUITABLE_DATA)
-    except TransientFault as error:
-        return _tell(error, ExitStatus.PEER_UNAVAILABLE)
-
-
-def _tell(error: Exception, status: ExitStatus) -> ExitStatus:
-    print(error, file=sys.stderr)
-    return status

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from dicomnode.cli.app import run
+from dicomnode.cli.main import run
 from tests.factories import a_tomo, as_file, quick_dataset
 from tests.peers.process import free_port
 
