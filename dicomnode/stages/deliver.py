@@ -31,11 +31,20 @@ class Deliverer:
 
     def run_once(self, now: datetime) -> int:
         """Send one batch over one Association; return how many instances were delivered."""
-        batch = [] if self.stopping() else self.outbox.due(self.destination.name, now)
+        due = [] if self.stopping() else self.outbox.due(self.destination.name, now)
+        batch = [delivery for delivery in due if self._is_there(delivery)]
         delivered = self._send(batch) if batch else 0
         for uid in self.outbox.settle(self.clock()):
             log.info("study closed", study=uid)
         return delivered
+
+    def _is_there(self, delivery: Delivery) -> bool:
+        """Tell whether the file can be sent; one that is gone fails its study instead of stopping all others."""
+        if self.outbox.spool.path(delivery.path).is_file():
+            return True
+        reason = "the derived file is missing from the outbox"
+        self._record(delivery, SendReport(delivery.sop_instance_uid, SendOutcome.REFUSED, None, reason))
+        return False
 
     def _send(self, batch: Sequence[Delivery]) -> int:
         unanswered = {delivery.sop_instance_uid: delivery for delivery in batch}

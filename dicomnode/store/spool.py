@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,9 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._making_folders = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
+        flush_folder(root.parent)
 
     def store(self, study_uid: str, series_uid: str, sop_instance_uid: str, file_bytes: bytes, sha256: str) -> str:
         """Write durably and return the path relative to the root; a file that is there already is left alone.
@@ -60,11 +63,13 @@ class Spool:
 
     def _folder(self, *parts: str) -> Path:
         folder = self.root
-        for part in parts:
-            parent, folder = folder, folder / part
-            if not folder.exists():
-                folder.mkdir(exist_ok=True)
-                flush_folder(parent)
+        # one at a time: a folder that another thread has made but not yet flushed must not be taken for safe
+        with self._making_folders:
+            for part in parts:
+                parent, folder = folder, folder / part
+                if not folder.exists():
+                    folder.mkdir()
+                    flush_folder(parent)
         return folder
 
     def path(self, relative: str) -> Path:

@@ -9,7 +9,7 @@ from dicomnode.stages.deliver import Deliverer
 from dicomnode.store.outbox import DeliveryState, retry_at
 from dicomnode.study import SendOutcome, StudyState
 from tests.dicomnode.stages.road import PACS, Road, a_result
-from tests.factories import a_tomo
+from tests.factories import a_tomo, setting
 from tests.fakes import NOON, FakeSender, after
 
 OK, REFUSED, LATER = SendOutcome.DELIVERED, SendOutcome.REFUSED, SendOutcome.TRANSIENT
@@ -82,6 +82,17 @@ def test_one_destination_that_is_away_does_not_hold_up_another(a_road: Road) -> 
     states = {(d.destination, d.state) for d in a_road.outbox.deliveries(uid)}
     assert states == {("pacs", DeliveryState.WAITING), ("archive", DeliveryState.SENT)}
     assert a_road.study(uid).state is StudyState.DELIVERING
+
+
+def test_a_derived_file_that_is_gone_fails_its_study_and_nobody_elses(a_road: Road) -> None:
+    broken = derived(a_road)
+    a_road.outbox.spool.path(a_road.outbox.deliveries(broken)[0].path).unlink()
+    a_road.answers.append(a_result())
+    whole = a_road.process(a_tomo(change=setting(SOPInstanceUID="1.2.3.4", StudyInstanceUID="1.2.3")))
+    assert len(a_road.deliver(OK, OK, OK).sent) == 3
+    assert a_road.study(whole).state is StudyState.DELIVERED
+    assert a_road.study(broken).state is StudyState.FAILED
+    assert "missing from the outbox" in a_road.study(broken).reason
 
 
 def test_the_schedule_ends_in_hourly_attempts() -> None:
