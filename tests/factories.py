@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicomnode.objects.camera import Camera, VirtualStudy, write_tomo
+from dicomnode.objects.camera import Camera, write_tomo
+from dicomnode.objects.virtual_study import VirtualStudy
 from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import EnergyWindow, Projections
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicomnode.cli.app import app
+from dicomnode.cli.virtual import Settings, write_study
 from dicomnode.config import Config, DestinationSettings, NodeSettings, PeerSettings, RuleSettings, WebSettings
 from dicomnode.errors import TransientFault
 from dicomnode.telemetry import configure_logging
@@ -66,10 +67,8 @@ class _Archive:
 
 
 def _virtual_patient(folder: Path) -> Path:
-    from dicomnode.cli.virtual import write_patient
-
     print("[1/5] camera    draws a virtual patient (no real person) and turns around the chest ...")
-    path = write_patient(folder, seed=1, number=0, dose_fraction=1.0)
+    (path,) = write_study(folder, Settings(seed=1), 0, "stress").places
     print(f"                one NM instance, {path.stat().st_size / 1e6:.1f} MB: {path}")
     return path
 

@@ -1,22 +1,19 @@
-"""Virtual acquisitions as DICOM, written as a camera would: NM TOMO and GATED TOMO images (PS3.3 A.5).
+"""Virtual acquisitions as DICOM, written as a camera would: NM images of PS3.3 A.5.
 
-Every instance says of itself that no real patient stands behind it (Synthetic Data, PS3.3 C.12.1), and so does the
-patient's name.
+Projections (TOMO, GATED TOMO), and what stations make of them: a reconstruction, a transmission map.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from dicomnode.objects.derivation import INSTANCE_CREATOR_UID, derived_uid
 from dicomnode.objects.elements import code, dataset, file_bytes, put
 from dicomnode.objects.frames import (
     DETECTOR,
@@ -29,38 +26,12 @@ from dicomnode.objects.frames import (
     Axis,
 )
 from dicomnode.objects.modules import energy_windows, frame_vectors, merge, nm_pixels, patient_state
-from pipelines.contract import CardiacState
-from pipelines.geometry import AcquisitionGeometry
-from pipelines.images import Projections
+from dicomnode.objects.virtual_study import SeriesIdentity, VirtualStudy, patient_and_study, series_and_equipment
+from dicomnode.objects.volume_image import Placement, radial_position, rotation_of, volume_image
+from pipelines.geometry import AcquisitionGeometry, VoxelGrid
+from pipelines.images import Projections, Unit, Volume
 
 _HIGHEST = 65535
-
-
-@dataclass(frozen=True)
-class VirtualStudy:
-    """Who the virtual patient is and how the acquisition is filed. UIDs follow from `study` if none is given."""
-
-    patient_id: str = "VIRTUAL-0001"
-    patient_name: str = "Virtual^Patient 0001"
-    patient_sex: str = "O"
-    birth_date: date | None = None
-    study: str = "1"  # names the study among this patient's studies
-    study_description: str = "Myocardial perfusion (virtual patient)"
-    series_description: str = "TOMO"
-    series_number: int = 1
-    state: CardiacState = CardiacState.UNKNOWN
-    accession_number: str = ""
-    frame_of_reference: str = "1"  # images that share it are registered to each other
-
-    @property
-    def study_instance_uid(self) -> str:
-        """The UID of this virtual study."""
-        return derived_uid(f"{self.patient_id}/{self.study}", "virtual study")
-
-    @property
-    def frame_of_reference_uid(self) -> str:
-        """The UID of this virtual patient's coordinates during this study."""
-        return derived_uid(f"{self.patient_id}/{self.study}/{self.frame_of_reference}", "virtual frame of reference")
 
 
 @dataclass(frozen=True)
@@ -82,18 +53,93 @@ def write_tomo(projections: Projections, study: VirtualStudy, now: datetime, cam
     """
     camera = camera or Camera()
     stored, columns = _frames(projections, camera.detectors)
-    ds = _patient_and_study(study, now)
-    merge(ds, _series_and_instance(study, now, camera, stored))
-    merge(ds, nm_pixels(stored))
+    ds = nm_pixels(stored)
+    merge(ds, _patient_and_series(study, now, camera, stored.tobytes()))
     merge(ds, frame_vectors(columns))
     merge(ds, energy_windows(projections.windows))
     merge(ds, patient_state(study.state))
+    merge(ds, _patient_on_table(study))
     merge(ds, _how_acquired(projections, camera, int(stored.sum(dtype=np.int64))))
     gated = projections.gates > 1
     put(ds, ImageType=["ORIGINAL", "PRIMARY", "GATED TOMO" if gated else "TOMO", "EMISSION"])
     if gated:
         merge(ds, _gating(projections))
     return file_bytes(ds)
+
+
+def write_reconstruction(
+    volume: Volume, projections: Projections, study: VirtualStudy, now: datetime, camera: Camera | None = None
+) -> bytes:
+    """Return a volume as the NM RECON TOMO image that a camera's own software would make of `projections`.
+
+    The first frame is nearest the head, as GE and Mediso write. Raises StudyUnsuitable if the volume's axes aren't
+    perpendicular.
+    """
+    return file_bytes(_stack(volume, projections, study, now, camera or Camera(), "EMISSION"))
+
+
+def write_transmission(
+    mu_map: Volume, projections: Projections, study: VirtualStudy, now: datetime, camera: Camera | None = None
+) -> bytes:
+    """Return mu (1/cm) as an NM RECON TOMO TRANSMISSION image: what a scan with transmission sources ends in.
+
+    `projections` are those of the emission that the map belongs to. Raises ValueError if the volume isn't in 1/cm,
+    StudyUnsuitable if its axes aren't perpendicular.
+    """
+    if mu_map.unit is not Unit.PER_CM:
+        raise ValueError(f"an attenuation map is in 1/cm, not in {mu_map.unit.value}")
+    ds = _stack(mu_map, projections, study, now, camera or Camera(), "TRANSMISSION")
+    put(ds.RotationInformationSequence[0], DistanceSourceToDetector=None)  # Type 2C of a transmission image
+    return file_bytes(ds)
+
+
+def _stack(
+    volume: Volume, projections: Projections, study: VirtualStudy, now: datetime, camera: Camera, shown: str
+) -> Dataset:
+    """Return a reconstruction in the coordinates of its projections (PS3.3 C.8.4.15)."""
+    volume = _head_first(volume)
+    placement = Placement.of(volume.grid)
+    ds = volume_image(volume)
+    merge(ds, _patient_and_series(study, now, camera, ds.PixelData))
+    merge(ds, energy_windows((projections.windows[projections.photopeak],)))
+    merge(ds, patient_state(study.state))
+    merge(ds, _patient_on_table(study))
+    put(
+        ds,
+        ImageType=["ORIGINAL", "PRIMARY", "RECON TOMO", shown],
+        CorrectedImage=list(camera.corrected) or None,
+        CountsAccumulated=None,
+        DetectorInformationSequence=[
+            dataset(
+                CollimatorGridName=camera.collimator,
+                CollimatorType="PARA",
+                FocalDistance=0,
+                ImagePositionPatient=placement.position_mm,
+                ImageOrientationPatient=placement.orientation,
+            )
+        ],
+        RotationInformationSequence=[rotation_of(projections)],
+    )
+    return ds
+
+
+def _head_first(volume: Volume) -> Volume:
+    """Return the same volume with the slice nearest the head first."""
+    affine = volume.grid.matrix
+    if affine[2, 2] <= 0:
+        return volume
+    affine[:3, 3] += (len(volume.values) - 1) * affine[:3, 2]
+    affine[:3, 2] *= -1
+    rows = tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in affine)
+    return Volume(np.ascontiguousarray(volume.values[::-1]), VoxelGrid(volume.grid.shape, rows), volume.unit)
+
+
+def _patient_and_series(study: VirtualStudy, now: datetime, camera: Camera, pixels: bytes) -> Dataset:
+    identity = SeriesIdentity.of(study, camera, pixels)
+    ds = patient_and_study(study, now)
+    merge(ds, series_and_equipment(identity, "NM", camera.model, now))
+    put(ds, SOPClassUID=NM_IMAGE_STORAGE, SOPInstanceUID=identity.sop_instance_uid(), InstanceNumber=1)
+    return ds
 
 
 def _frames(projections: Projections, detectors: int) -> tuple[NDArray[np.uint16], dict[Axis, NDArray[np.int64]]]:
@@ -114,58 +160,8 @@ def _frames(projections: Projections, detectors: int) -> tuple[NDArray[np.uint16
     return apart.reshape(-1, rows, columns).astype(np.uint16), axes | {VIEW: view}
 
 
-def _patient_and_study(study: VirtualStudy, now: datetime) -> Dataset:
-    return dataset(
-        SpecificCharacterSet="ISO_IR 192",
-        PatientName=study.patient_name,
-        PatientID=study.patient_id,
-        PatientBirthDate=study.birth_date.strftime("%Y%m%d") if study.birth_date else None,
-        PatientSex=study.patient_sex,
-        StudyInstanceUID=study.study_instance_uid,
-        StudyDate=now.strftime("%Y%m%d"),
-        StudyTime=now.strftime("%H%M%S"),
-        ReferringPhysicianName=None,
-        StudyID=study.study[:16],
-        AccessionNumber=study.accession_number,
-        StudyDescription=study.study_description,
-        SyntheticData="YES",
-    )
-
-
-def _series_and_instance(study: VirtualStudy, now: datetime, camera: Camera, stored: NDArray[np.uint16]) -> Dataset:
-    day, hour = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
-    # another dose or seed under the same names is another instance
-    content = hashlib.sha256(stored.tobytes()).hexdigest()
-    key = f"{study}/{camera}/{content}"
-    return dataset(
-        Modality="NM",
-        SOPClassUID=NM_IMAGE_STORAGE,
-        SOPInstanceUID=derived_uid(key, "virtual instance"),
-        SeriesInstanceUID=derived_uid(key, "virtual series"),
-        SeriesNumber=study.series_number,
-        SeriesDescription=study.series_description,
-        SeriesDate=day,
-        SeriesTime=hour,
-        AcquisitionDate=day,
-        AcquisitionTime=hour,
-        ContentDate=day,
-        ContentTime=hour,
-        InstanceCreatorUID=INSTANCE_CREATOR_UID,
-        InstanceNumber=1,
-        BodyPartExamined="HEART",
-        FrameOfReferenceUID=study.frame_of_reference_uid,
-        PositionReferenceIndicator=None,
-        Manufacturer="dicomnode",
-        ManufacturerModelName=camera.model,
-        StationName="VIRTUAL",
-        ContentQualification="RESEARCH",
-        LossyImageCompression="00",
-        BurnedInAnnotation="NO",
-    )
-
-
 def _how_acquired(projections: Projections, camera: Camera, total: int) -> Dataset:
-    """Return detectors, the one rotation, patient orientation and tracer."""
+    """Return detectors and the one rotation."""
     geometry = projections.geometry
     each = geometry.views // camera.detectors
     arms = [geometry.angles_deg[k * each :][:each] for k in range(camera.detectors)]
@@ -182,9 +178,7 @@ def _how_acquired(projections: Projections, camera: Camera, total: int) -> Datas
         NumberOfFramesInRotation=each,
     )
     if camera.detectors == 1 and geometry.radius_mm is not None:
-        put(rotation, RadialPosition=_radii(geometry.radius_mm))
-    recumbent = code("102538003", "SCT", "recumbent")
-    put(recumbent, PatientOrientationModifierCodeSequence=[code("40199007", "SCT", "supine")])
+        put(rotation, RadialPosition=radial_position(geometry.radius_mm))
     uncorrected = {"COR"} if geometry.center_of_rotation_offset_mm else set()
     return dataset(
         CorrectedImage=[term for term in camera.corrected if term not in uncorrected] or None,
@@ -193,15 +187,25 @@ def _how_acquired(projections: Projections, camera: Camera, total: int) -> Datas
         TypeOfDetectorMotion="STEP AND SHOOT",
         DetectorInformationSequence=[_detector(geometry, camera, k, arm[0]) for k, arm in enumerate(arms)],
         RotationInformationSequence=[rotation],
+    )
+
+
+def _patient_on_table(study: VirtualStudy) -> Dataset:
+    """Return how the patient lies, and the tracer."""
+    recumbent = code("102538003", "SCT", "recumbent")
+    posture = code("1240000", "SCT", "prone") if study.prone else code("40199007", "SCT", "supine")
+    put(recumbent, PatientOrientationModifierCodeSequence=[posture])
+    tracer = dataset(
+        Radiopharmaceutical="Tc-99m sestamibi",
+        RadionuclideCodeSequence=[code("72454006", "SCT", "^99m^Technetium")],
+        RadiopharmaceuticalCodeSequence=[code("424299003", "SCT", "Technetium Tc^99m^ sestamibi")],
+    )
+    if study.injected_mbq is not None:
+        put(tracer, RadionuclideTotalDose=round(study.injected_mbq, 1))  # MBq in NM images (PS3.3 C.8.4.10)
+    return dataset(
         PatientOrientationCodeSequence=[recumbent],
         PatientGantryRelationshipCodeSequence=[code("102541007", "SCT", "feet-first")],
-        RadiopharmaceuticalInformationSequence=[
-            dataset(
-                Radiopharmaceutical="Tc-99m sestamibi",
-                RadionuclideCodeSequence=[code("72454006", "SCT", "^99m^Technetium")],
-                RadiopharmaceuticalCodeSequence=[code("424299003", "SCT", "Technetium Tc^99m^ sestamibi")],
-            )
-        ],
+        RadiopharmaceuticalInformationSequence=[tracer],
     )
 
 
@@ -223,13 +227,8 @@ def _detector(geometry: AcquisitionGeometry, camera: Camera, head: int, angle_de
         put(item, StartAngle=angle_deg)
         if geometry.radius_mm is not None:
             each = geometry.views // camera.detectors
-            put(item, RadialPosition=_radii(geometry.radius_mm[head * each :][:each]))
+            put(item, RadialPosition=radial_position(geometry.radius_mm[head * each :][:each]))
     return item
-
-
-def _radii(radii_mm: tuple[float, ...]) -> list[float]:
-    """Return one radius for a circle, else one per view."""
-    return [radii_mm[0]] if len(set(radii_mm)) == 1 else list(radii_mm)
 
 
 def _equal_step(angles_deg: tuple[float, ...]) -> float:

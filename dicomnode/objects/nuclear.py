@@ -9,14 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.derivation import DerivationContext, Derivative, Sources, derived_dataset, derived_uid
 from dicomnode.objects.elements import (
-    code,
     copied,
     copied_item,
     dataset,
@@ -28,7 +25,7 @@ from dicomnode.objects.elements import (
     texts,
     without_empty_sequences,
 )
-from dicomnode.objects.frames import NM_IMAGE_STORAGE, RR_INTERVAL, SLICE
+from dicomnode.objects.frames import NM_IMAGE_STORAGE, RR_INTERVAL
 from dicomnode.objects.modules import (
     energy_windows,
     frame_vectors,
@@ -39,22 +36,13 @@ from dicomnode.objects.modules import (
     radiopharmaceuticals,
 )
 from dicomnode.objects.reader import read_dataset_file, read_orbit_of
+from dicomnode.objects.volume_image import Placement, rotation_of, value_mapping, volume_image, whole_numbers
 from dicomnode.study import DerivedInstance
 from pipelines.contract import Acquisition, Derived, DerivedKind, PipelineResult
-from pipelines.geometry import AcquisitionGeometry
 from pipelines.images import Projections, Unit, Volume
 
-HIGHEST_STORED = 32767
 # the terms of Corrected Image (PS3.3 C.8.4.9)
 _CORRECTIONS = frozenset({"UNIF", "COR", "NCO", "DECY", "ATTN", "SCAT", "DTIM", "NRGY", "LIN", "MOTN", "CLN"})
-_MU_STEP_PER_CM = 1e-4  # water, 0.15 /cm, is stored as 1500
-_UNIT_WORDS = {
-    Unit.COUNTS: "counts",
-    Unit.PROPORTIONAL_COUNTS: "proportional counts",
-    Unit.PER_CM: "linear attenuation coefficient at 140.5 keV",
-    Unit.HOUNSFIELD: "Hounsfield units",
-}
-_UNIT_LABELS = {Unit.PER_CM: "/cm"}
 
 
 @dataclass(frozen=True)
@@ -159,106 +147,39 @@ def _corrections(source: Dataset, kind: DerivedKind, result: PipelineResult) -> 
 
 
 def _volume_part(source: Dataset, acquisition: Acquisition, volume: Volume) -> Dataset:
-    """Return pixels, slice vector and position of a volume (PS3.3 C.8.4.15, NM Reconstruction)."""
-    spacing, orientation, position = _placement(volume)
-    stored, step = _stored(volume.values, _MU_STEP_PER_CM if volume.unit is Unit.PER_CM else None)
-    ds = nm_pixels(stored)
-    merge(ds, frame_vectors({SLICE: np.arange(len(stored))}))
+    """Return pixels, slice vector and position of a volume, and how its views were taken."""
+    ds = volume_image(volume)
     put(
         ds,
-        NumberOfEnergyWindows=1,
-        NumberOfDetectors=1,
-        NumberOfRotations=1,
-        PixelSpacing=[volume.grid.voxel_mm[1], volume.grid.voxel_mm[2]],
-        SliceThickness=volume.grid.voxel_mm[0],
-        SpacingBetweenSlices=spacing,
-        DetectorInformationSequence=[_detector(source, orientation, position)],
+        DetectorInformationSequence=[_detector(source, Placement.of(volume.grid))],
         RotationInformationSequence=[_rotation(source, acquisition.projections)],
-        RealWorldValueMappingSequence=[_value_mapping(step, volume.unit, int(stored.max()))],
     )
     merge(ds, _photopeak(source, acquisition.projections))
     return ds
 
 
-def _placement(volume: Volume) -> tuple[float, list[float], list[float]]:
-    """Return the signed slice spacing, Image Orientation and Image Position of the first slice."""
-    affine = volume.grid.matrix
-    row, column, through = (affine[:3, k] / np.linalg.norm(affine[:3, k]) for k in range(3))
-    normal = np.cross(row, column)
-    if abs(float(row @ column)) > 1e-4 or abs(abs(float(normal @ through)) - 1) > 1e-4:
-        raise StudyUnsuitable("the volume's axes aren't perpendicular, which an NM image can't express")
-    spacing = float(np.linalg.norm(affine[:3, 2]) * np.sign(normal @ through))
-    return spacing, [float(v) for v in (*row, *column)], [float(v) for v in affine[:3, 3]]
-
-
-def _stored(values: NDArray[np.float32], step: float | None) -> tuple[NDArray[np.uint16], float]:
-    """Return whole numbers and what one of them is worth; below zero becomes zero."""
-    kept = np.maximum(values.astype(np.float64), 0)
-    highest = float(kept.max())
-    if step is None or highest / step > HIGHEST_STORED:
-        step = highest / HIGHEST_STORED if highest > 0 else 1.0
-    return np.rint(kept / step).astype(np.uint16), step
-
-
-def _value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
-    return dataset(
-        RealWorldValueFirstValueMapped=0,
-        RealWorldValueLastValueMapped=max(highest, 1),
-        RealWorldValueIntercept=0.0,
-        RealWorldValueSlope=step,
-        LUTExplanation=_UNIT_WORDS[unit],
-        LUTLabel=_UNIT_LABELS.get(unit, unit.name[:16]),
-        MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", _UNIT_WORDS[unit])],
-    )
-
-
-def _detector(source: Dataset, orientation: list[float], position: list[float]) -> Dataset:
+def _detector(source: Dataset, placement: Placement) -> Dataset:
     """Return the one detector item of a reconstruction, where an NM image keeps its position."""
     head = first_item(source, "DetectorInformationSequence")
     item = dataset(CollimatorType=None, FocalDistance=None)
     merge(item, copied(head, "CollimatorGridName", "CollimatorType", "FocalDistance"))
-    put(item, ImagePositionPatient=position, ImageOrientationPatient=orientation)
+    put(item, ImagePositionPatient=placement.position_mm, ImageOrientationPatient=placement.orientation)
     item.set_original_encoding(False, True, "iso8859")
     return item
 
 
 def _rotation(source: Dataset, projections: Projections | None) -> Dataset:
     """Return the one rotation item of a reconstruction: how the views that it was made from were taken."""
-    if projections is None:
-        stated = first_item(source, "RotationInformationSequence")
-        keywords = (
-            "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "RadialPosition",
-            "NumberOfFramesInRotation",
-        )  # fmt: skip
-        item = copied(stated, *keywords)
-        item.set_original_encoding(False, True, "iso8859")
-        return item
-    geometry = projections.geometry
-    step, direction = _sense(geometry)
-    item = dataset(
-        StartAngle=geometry.angles_deg[0],
-        AngularStep=step,
-        RotationDirection=direction,
-        ScanArc=step * geometry.views,
-        ActualFrameDuration=round((projections.view_time_s or 0) * 1000),
-        NumberOfFramesInRotation=geometry.views,
-    )
-    if geometry.radius_mm is not None:
-        put(
-            item,
-            RadialPosition=sorted(set(geometry.radius_mm))
-            if len(set(geometry.radius_mm)) == 1
-            else list(geometry.radius_mm),
-        )
+    if projections is not None:
+        return rotation_of(projections)
+    stated = first_item(source, "RotationInformationSequence")
+    keywords = (
+        "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "RadialPosition",
+        "NumberOfFramesInRotation",
+    )  # fmt: skip
+    item = copied(stated, *keywords)
+    item.set_original_encoding(False, True, "iso8859")
     return item
-
-
-def _sense(geometry: AcquisitionGeometry) -> tuple[float, str]:
-    """Return the step between the first two views, positive, and CW or CC."""
-    if geometry.views == 1:
-        return 0.0, "CC"
-    change = (geometry.angles_deg[1] - geometry.angles_deg[0] + 180) % 360 - 180
-    return abs(change), "CC" if change > 0 else "CW"
 
 
 def _photopeak(source: Dataset, projections: Projections | None) -> Dataset:
@@ -279,7 +200,7 @@ def _projection_part(source_path: Path, projections: Projections, gated: bool) -
     window, slot = frames.index[:, 0], frames.index[:, 4]
     if counts.shape[:3] != (window.max() + 1, slot.max() + 1, len(orbit.geometry.angles_deg)):
         raise StudyUnsuitable(f"derived projections have the shape {counts.shape}, unlike their source")
-    stored, step = _stored(counts[window, slot, orbit.view_of], 0.1)
+    stored, step = whole_numbers(counts[window, slot, orbit.view_of], 0.1)
     ds = nm_pixels(stored)
     columns = {axis: frames.column(axis) for axis in frames.axes if gated or axis.vector not in _GATING}
     merge(ds, frame_vectors(columns))
@@ -292,7 +213,7 @@ def _projection_part(source_path: Path, projections: Projections, gated: bool) -
     put(
         ds,
         PixelSpacing=[projections.geometry.pixel_size_mm[0], projections.geometry.pixel_size_mm[1]],
-        RealWorldValueMappingSequence=[_value_mapping(step, Unit.COUNTS, int(stored.max()))],
+        RealWorldValueMappingSequence=[value_mapping(step, Unit.COUNTS, int(stored.max()))],
     )
     return ds
 

@@ -37,6 +37,7 @@ class VirtualStudy:
     height_m: float | None = None
     weight_kg: float | None = None
     injected_mbq: float | None = None
+    started: datetime | None = None  # when the study began; None: with the series that is written
 
     @property
     def study_instance_uid(self) -> str:
@@ -73,6 +74,7 @@ class SeriesIdentity:
 
 def patient_and_study(study: VirtualStudy, now: datetime) -> Dataset:
     """Return the Patient, General Study and Patient Study modules."""
+    began = study.started or now
     ds = dataset(
         SpecificCharacterSet="ISO_IR 192",
         PatientName=study.patient_name,
@@ -80,8 +82,8 @@ def patient_and_study(study: VirtualStudy, now: datetime) -> Dataset:
         PatientBirthDate=study.birth_date.strftime("%Y%m%d") if study.birth_date else None,
         PatientSex=study.patient_sex,
         StudyInstanceUID=study.study_instance_uid,
-        StudyDate=now.strftime("%Y%m%d"),
-        StudyTime=now.strftime("%H%M%S"),
+        StudyDate=began.strftime("%Y%m%d"),
+        StudyTime=began.strftime("%H%M%S"),
         ReferringPhysicianName=None,
         StudyID=study.study[:16],
         AccessionNumber=study.accession_number,

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.elements import code, dataset, put
 from dicomnode.objects.frames import SLICE
-from dicomnode.objects.modules import frame_vectors, nm_pixels
+from dicomnode.objects.modules import frame_vectors, merge, nm_pixels
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Projections, Unit, Volume
 
@@ -55,7 +55,7 @@ def volume_image(volume: Volume) -> Dataset:
     grid = volume.grid
     stored, step = whole_numbers(volume.values, MU_STEP_PER_CM if volume.unit is Unit.PER_CM else None)
     ds = nm_pixels(stored)
-    ds.update(frame_vectors({SLICE: np.arange(len(stored))}))
+    merge(ds, frame_vectors({SLICE: np.arange(len(stored))}))
     put(
         ds,
         NumberOfEnergyWindows=1,

@@ -106,13 +106,3 @@ def test_run_of_an_unknown_pipeline_ends_with_64(tmp_path: Path, a_config: str) 
     source = tmp_path / "tomo.dcm"
     source.write_bytes(a_tomo())
     assert run(["run", "magic", str(source), "--out", str(tmp_path), "--config", a_config]) == 64
-
-
-def test_simulate_gives_the_same_bytes_for_the_same_seed_and_says_that_nobody_is_behind_them(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        assert run(["simulate", "--patients", "1", "--seed", "7", "--out", str(tmp_path / name)]) == 0
-    (one,), (two,) = (sorted((tmp_path / name).glob("*.dcm")) for name in ("one", "two"))
-    assert one.read_bytes() == two.read_bytes()
-    ds = dcmread(one)
-    assert (ds.SyntheticData, str(ds.PatientName)) == ("YES", "Virtual^Patient 0007 0000")
-    assert json.loads((tmp_path / "one" / "truth" / f"{one.stem}.json").read_text())["seed"] == 700000

@@ -10,10 +10,10 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from dicomnode.objects.camera import VirtualStudy
 from dicomnode.objects.derivation import DerivationContext
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.reader import read_acquisition
+from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import DerivedInstance
 from pipelines.contract import (
     CardiacState,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -9,13 +11,14 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dicomnode.objects.camera import Camera, VirtualStudy, write_tomo
+from dicomnode.objects.camera import Camera, write_reconstruction, write_tomo, write_transmission
 from dicomnode.objects.header import read_header
-from dicomnode.objects.reader import read_acquisition
+from dicomnode.objects.reader import read_acquisition, read_volume
+from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import InstanceContent
 from pipelines.contract import CardiacState
-from pipelines.geometry import AcquisitionGeometry
-from pipelines.images import Projections
+from pipelines.geometry import AcquisitionGeometry, VoxelGrid
+from pipelines.images import Projections, Unit, Volume
 from tests.dicomnode.objects.validator import errors_in
 from tests.factories import NOON, PHOTOPEAK, a_tomo, some_projections
 
@@ -109,3 +112,60 @@ def test_uneven_steps_and_heads_that_share_unevenly_are_refused() -> None:
         write_tomo(uneven, VirtualStudy(), NOON)
     with pytest.raises(ValueError, match="can't be shared out"):
         write_tomo(uneven, VirtualStudy(), NOON, Camera(detectors=2))
+
+
+VOLUME_GRID = VoxelGrid.axial((5, 6, 7), (4.0, 5.0, 6.0), (10.0, -20.0, 30.0))
+
+
+def a_stack(unit: Unit, highest: float) -> Volume:
+    values = np.random.default_rng(5).random(VOLUME_GRID.shape).astype(np.float32) * highest
+    return Volume(values, VOLUME_GRID, unit)
+
+
+@pytest.mark.parametrize("prone", [False, True])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_what_a_station_makes_of_projections_has_no_errors(heads: int, prone: bool, tmp_path: Path) -> None:
+    projections, camera = some_projections(windows=2), Camera(heads)
+    study = VirtualStudy(state=CardiacState.REST, prone=prone, injected_mbq=814.0)
+    counts, mu = a_stack(Unit.PROPORTIONAL_COUNTS, 90.0), a_stack(Unit.PER_CM, 0.2)
+    assert errors_in(write_reconstruction(counts, projections, study, NOON, camera), tmp_path) == []
+    assert errors_in(write_transmission(mu, projections, study, NOON, camera), tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("write", "unit", "highest", "step", "content", "shown"),
+    [
+        (write_reconstruction, Unit.PROPORTIONAL_COUNTS, 90.0, 90 / 32767, InstanceContent.RECONSTRUCTION, "EMISSION"),
+        (write_transmission, Unit.PER_CM, 0.2, 1e-4, InstanceContent.MU_MAP, "TRANSMISSION"),
+    ],
+)
+def test_a_stations_volume_reads_back_in_its_place(
+    write: Callable[..., bytes], unit: Unit, highest: float, step: float, content: InstanceContent, shown: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    volume = a_stack(unit, highest)
+    file = write(volume, some_projections(), VirtualStudy(state=CardiacState.REST), NOON)
+    header = read_header(file)
+    assert header.content is content
+    assert header.attributes["ImageType"] == ("ORIGINAL", "PRIMARY", "RECON TOMO", shown)
+    path = tmp_path / "volume.dcm"
+    path.write_bytes(file)
+    back = read_volume([path])
+    assert back.unit is unit
+    assert back.grid.position_mm(0, 0, 0) == pytest.approx(volume.grid.position_mm(4, 0, 0))  # head first
+    assert back.grid.position_mm(4, 5, 6) == pytest.approx(volume.grid.position_mm(0, 5, 6))
+    assert np.abs(back.values[::-1] - volume.values).max() <= step / 2 * 1.001
+
+
+def test_a_transmission_map_must_be_in_inverse_centimeters() -> None:
+    with pytest.raises(ValueError, match="in 1/cm"):
+        write_transmission(a_stack(Unit.HOUNSFIELD, 40.0), some_projections(), VirtualStudy(), NOON)
+
+
+def test_what_belongs_to_one_study_began_at_one_time() -> None:
+    study = VirtualStudy(started=NOON)
+    early, late = (
+        dcmread(BytesIO(write_tomo(some_projections(), study, NOON + timedelta(hours=hours)))) for hours in (1, 4)
+    )
+    assert early.StudyTime == late.StudyTime == "120000"
+    assert (early.SeriesTime, late.SeriesTime) == ("130000", "160000")

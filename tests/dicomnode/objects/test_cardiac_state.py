@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dicomnode.objects.camera import VirtualStudy
 from dicomnode.objects.header import read_header
+from dicomnode.objects.virtual_study import VirtualStudy
 from pipelines.contract import CardiacState
 from tests.factories import REAL_DATA, a_tomo, as_file, quick_dataset, setting, without
 

@@ -14,9 +14,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.camera import VirtualStudy
 from dicomnode.objects.derivation import derivation_key, read_sources
 from dicomnode.objects.header import read_header
+from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import DerivedInstance
 from pipelines.contract import (
     CardiacState,

@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.camera import VirtualStudy
 from dicomnode.objects.reader import read_acquisition
+from dicomnode.objects.virtual_study import VirtualStudy
 from pipelines.contract import Acquisition, CardiacState
 from pipelines.images import Projections
 from tests.factories import a_tomo, as_file, quick_dataset, setting, some_projections, without

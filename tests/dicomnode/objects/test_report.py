@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
-from dicomnode.objects.camera import VirtualStudy
 from dicomnode.objects.derivation import DerivationContext, Sources, read_sources
 from dicomnode.objects.page import HEIGHT, WIDTH, Block, LpsVolume, PageContent, draw_page
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.report import page_content, write_report
+from dicomnode.objects.virtual_study import VirtualStudy
 from pipelines.contract import Acquisition, Derived, DerivedKind, Finding, PipelineResult, Provenance, Verdict
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
