@@ -56,6 +56,5 @@ bench-recon: $(INSTALLED) ## speed of the reconstruction
 chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (about ten minutes)
 	@$(LOOPBACK) $(BIN)/python -m tests.chaos
 
-gpu-check: $(INSTALLED) ## does the reconstruction run on this machine's GPU, and how fast
-	@$(BIN)/python -c 'import torch; torch.cuda.is_available() or exit("no CUDA device is visible to torch"); print(torch.cuda.get_device_name())'
-	@$(BIN)/python -m tests.benchmarks.bench_recon --device cuda
+gpu-check: $(INSTALLED) ## accuracy and speed of the reconstruction on this machine's GPU; says so where there is none
+	@$(BIN)/python -m tests.accuracy.gpu_check

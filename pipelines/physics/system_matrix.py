@@ -16,8 +16,9 @@ from pipelines.physics.collimator import Collimator, FocalSensitivity, Nodes
 from pipelines.physics.rotation import DetectorFrame, Support, support_mask
 from pipelines.physics.view_group import AttenuatedGroup, CollapsedGroup, DetectorBlur, Scratch
 
-_CPU_BLOCK_BYTES = 8 << 20  # of the detector's frame at once: stays in the cache, and malloc keeps it
-_CPU_GROUP_BYTES = 96 << 20
+_CPU_BLOCK_BYTES = 2 << 20  # of the detector's frame at once: stays in the cache, and malloc keeps it
+_CPU_GROUP_BYTES = 8 << 20  # of views that are back projected together
+_CPU_GROUP_VIEWS = 8  # at least so many, so that adding up the groups' volumes costs little
 _CUDA_GROUP_BYTES = 512 << 20  # a GPU wants few, large launches
 
 
@@ -144,8 +145,10 @@ class SystemMatrix:
     def _views_of_groups(self) -> list[int]:
         """Return how many views each group holds."""
         per_view = self._bytes_per_view
-        limit = _CUDA_GROUP_BYTES if self.device.type == "cuda" else _CPU_GROUP_BYTES
-        at_once = max(1, limit // per_view)
+        if self.device.type == "cuda":
+            at_once = max(1, _CUDA_GROUP_BYTES // per_view)
+        else:
+            at_once = max(_CPU_GROUP_VIEWS, _CPU_GROUP_BYTES // per_view)
         views = self.geometry.views
         return [min(at_once, views - first) for first in range(0, views, at_once)]
 

@@ -7,7 +7,6 @@ factor, which is computed once and kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,15 +45,22 @@ class DetectorBlur:
     def forward(self, planes: Tensor, gates: int) -> Tensor:
         """Return counts `[view, column, gate * slice]` of planes `[view, node, column, gate * slice]`."""
         views, nodes, columns, width = planes.shape
-        along = torch.matmul(planes.view(views, nodes, columns * gates, width // gates), self._along)
-        return torch.matmul(self._across, along.view(views, nodes * columns, width))
+        along = self._blur_along(planes.view(views, nodes, columns * gates, width // gates))
+        return torch.bmm(self._across.expand(views, -1, -1), along.view(views, nodes * columns, width))
 
     def adjoint(self, counts: Tensor, gates: int) -> Tensor:
         """Return planes `[view, node, column, gate * slice]` of counts `[view, column, gate * slice]`."""
         views, columns, width = counts.shape
-        across = torch.matmul(self._across.T, counts)
-        along = torch.matmul(across.view(views, self.count, columns * gates, width // gates), self._along)
+        across = torch.bmm(self._across.T.expand(views, -1, -1), counts)
+        along = self._blur_along(across.view(views, self.count, columns * gates, width // gates))
         return along.view(views, self.count, columns, width)
+
+    def _blur_along(self, planes: Tensor) -> Tensor:
+        """Return planes `[view, node, row, slice]`, each node's blurred along the slices."""
+        blurred = torch.empty_like(planes)
+        for view in range(planes.shape[0]):  # one product for all views would copy the matrices for each
+            torch.bmm(planes[view], self._along, out=blurred[view])
+        return blurred
 
 
 class CollapsedGroup:
@@ -113,10 +119,10 @@ class AttenuatedGroup:
         views = len(angles_deg)
         rows = views * frame.depths * frame.columns
         self._pair = SparsePair.from_entries(sample, voxel, weight.to(mu_per_cm.dtype), (rows, mask.numel()))
-        self._share = share
         self._frame = (frame.depths, frame.columns)
         self._blocks = [slice(first, min(first + views_at_once, views)) for first in range(0, views, views_at_once)]
         self._rows = [self._rows_of(block) for block in self._blocks]
+        self._shares = [_nodes_of(share, block, frame.columns) for block in self._blocks]
         self._escape = self._escape_of(mu_per_cm, frame, views)
         if sensitivity is not None:
             self._escape *= sensitivity
@@ -124,34 +130,28 @@ class AttenuatedGroup:
     def forward(self, dense: Tensor, gates: int, blur: DetectorBlur | None) -> Tensor:
         """Return counts `[view, column, gate * slice]` of an activity `[voxel, gate * slice]`."""
         counts = []
-        for block, rows in self._parts():
+        for block, rows, share in zip(self._blocks, self._rows, self._shares, strict=True):
             planes = rows.apply(dense).view(-1, *self._frame, gates, dense.shape[1] // gates)
             planes.mul_(self._escape[block, :, :, None])
-            if blur is None or self._share is None:
+            if blur is None:
                 counts.append(planes.sum(1).flatten(2))
             else:
-                nodes = torch.bmm(self._share[block], planes.flatten(2))
-                counts.append(blur.forward(nodes.view(nodes.shape[0], blur.count, self._frame[1], -1), gates))
+                nodes = share.matrix.apply(planes.view(-1, dense.shape[1]))
+                counts.append(blur.forward(nodes.view(-1, blur.count, self._frame[1], dense.shape[1]), gates))
         return torch.cat(counts)
 
     def adjoint(self, counts: Tensor, gates: int, blur: DetectorBlur | None, scratch: Scratch) -> Tensor:
         """Return the activity `[voxel, gate * slice]` of counts `[view, column, gate * slice]`."""
         views, columns, width = counts.shape
-        all_planes = scratch.take((views, self._frame[0], columns * width), counts)
-        for block in self._blocks:
-            planes = all_planes[block]
-            escape = self._escape[block, :, :, None]
-            gated = (-1, *self._frame, gates, width // gates)
-            if blur is None or self._share is None:
-                torch.mul(counts[block].view(-1, 1, columns, gates, width // gates), escape, out=planes.view(gated))
+        all_planes = scratch.take((views, *self._frame, gates, width // gates), counts)
+        for block, share in zip(self._blocks, self._shares, strict=True):
+            if blur is None:
+                planes = counts[block].view(-1, 1, columns, gates, width // gates)
             else:
-                nodes = blur.adjoint(counts[block], gates).flatten(2)
-                torch.bmm(self._share[block].mT, nodes, out=planes)
-                planes.view(gated).mul_(escape)
+                nodes = blur.adjoint(counts[block], gates)
+                planes = share.transpose.apply(nodes.view(-1, width)).view(-1, *self._frame, gates, width // gates)
+            torch.mul(planes, self._escape[block, :, :, None], out=all_planes[block])
         return self._pair.transpose.apply(all_planes.view(-1, width))
-
-    def _parts(self) -> Iterator[tuple[slice, SparseRows]]:
-        return zip(self._blocks, self._rows, strict=True)
 
     def _rows_of(self, block: slice) -> SparseRows:
         """Return the part of the sparse matrix that makes these views."""
@@ -167,10 +167,24 @@ class AttenuatedGroup:
         # Planes ascend toward the detector: a photon crosses half of its own and all of the later ones.
         voxels = torch.ones(frame.depths, frame.depths, dtype=mu_per_cm.dtype, device=mu_per_cm.device).triu(1)
         to_detector = (voxels + torch.eye(frame.depths).to(voxels) / 2) * (-frame.pixel_mm / 10)
-        for block, rows in self._parts():
+        for block, rows in zip(self._blocks, self._rows, strict=True):
             mu = rows.apply(mu_per_cm).view(-1, frame.depths, frame.columns * mu_per_cm.shape[1])
             torch.exp(torch.matmul(to_detector, mu), out=escape[block].view(mu.shape))
         return escape
+
+
+def _nodes_of(share: Tensor | None, block: slice, columns: int) -> SparsePair:
+    """Return the map from samples (view, depth, column) to nodes (view, node, column); empty without nodes.
+
+    Each plane goes to two nodes of a dozen, which a sparse matrix does faster than a product of dense ones.
+    """
+    part = torch.zeros(1, 1, 1) if share is None else share[block]
+    views, nodes, depths = part.shape
+    view, node, column, depth = torch.nonzero(part[:, :, None].expand(-1, -1, columns, -1), as_tuple=True)
+    rows = (view * nodes + node) * columns + column
+    samples = (view * depths + depth) * columns + column
+    shape = (views * nodes * columns, views * depths * columns)
+    return SparsePair.from_entries(rows, samples, part[view, node, depth], shape)
 
 
 def _share_out(

@@ -60,7 +60,8 @@ def test_views_in_small_groups_give_what_all_together_give(
     x, y = random(1, 2, *GRID.shape), random(2, 2, 8, 9, 18)
     whole = SystemMatrix(GEOMETRY, GRID, **options)
     forward, back = whole.forward_project(x), whole.back_project(y)
-    monkeypatch.setattr(system_matrix, "_CPU_GROUP_BYTES", 3 * 18 * 18 * 9 * 4)
+    monkeypatch.setattr(system_matrix, "_CPU_GROUP_BYTES", 1)
+    monkeypatch.setattr(system_matrix, "_CPU_GROUP_VIEWS", 3)
     monkeypatch.setattr(system_matrix, "_CPU_BLOCK_BYTES", 2 * 18 * 18 * 9 * 4)
     parts = SystemMatrix(GEOMETRY, GRID, **options)
     assert parts._views_of_groups == [3, 3, 2]
