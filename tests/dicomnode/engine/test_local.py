@@ -33,6 +33,14 @@ def an_input(**options: int) -> PipelineInput:
     return PipelineInput(Acquisition("1.2.3", projections=projections), options=options)
 
 
+def runs(engine: LocalEngine) -> bool:
+    """Tell whether a pipeline runs through; the first attempt after a child's death may fail."""
+    try:
+        return bool(engine.run("reconstruction", an_input()).derived)
+    except TransientFault:
+        return False
+
+
 def child_of_this_process() -> int:
     def python_children() -> list[int]:
         return [pid for pid in children_of(os.getpid()) if b"spawn_main" in _command(pid)]
@@ -82,14 +90,7 @@ def test_a_child_that_is_killed_fails_one_attempt_and_the_next_one_runs(an_engin
     with pytest.raises(TransientFault):
         an_engine.run("reconstruction", an_input(iterations=20000))  # minutes, were it left alone
     killer.join()
-
-    def runs_again() -> bool:
-        try:
-            return bool(an_engine.run("reconstruction", an_input()).derived)
-        except TransientFault:
-            return False
-
-    assert eventually(runs_again, "another child")
+    assert eventually(lambda: runs(an_engine), "another child")
 
 
 def test_a_child_that_is_killed_while_idle_is_replaced(an_engine: LocalEngine) -> None:
@@ -97,14 +98,7 @@ def test_a_child_that_is_killed_while_idle_is_replaced(an_engine: LocalEngine) -
     pid = child_of_this_process()
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not is_running(pid), "the child's end")
-
-    def runs_again() -> bool:
-        try:
-            return bool(an_engine.run("reconstruction", an_input()).derived)
-        except TransientFault:
-            return False
-
-    assert eventually(runs_again, "another child")
+    assert eventually(lambda: runs(an_engine), "another child")
 
 
 def test_a_pipeline_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
