@@ -65,7 +65,7 @@ class Tick:
                 self._asked.clear()
                 self._work()
             except Exception:
-                # a tick must come again whatever happened in it: the next one finds the journal as it was
+                # the outer wall of every stage: whatever happened, the next tick finds the journal as it was
                 log.exception("tick failed", stage=self.name)
             finally:
                 self._turn.release()
@@ -121,13 +121,9 @@ class Node:
             signal.signal(number, lambda *_: self._stopping.set())
 
     def wait(self) -> None:
-        """Block until a signal came, or `ask_to_stop`."""
+        """Block until a signal came."""
         while not self._stopping.wait(1.0):
             pass
-
-    def ask_to_stop(self) -> None:
-        """Make `wait` return."""
-        self._stopping.set()
 
     def stop(self) -> None:
         """Refuse new Associations, let running ones and a running attempt end, then end the rest."""

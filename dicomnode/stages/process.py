@@ -93,6 +93,7 @@ class Processor:
         except (TransientFault, OSError) as error:
             self._failed(claim, str(error))
         except Exception as error:
+            # the stage's outer wall: a fault in one study must not stop the road for the others
             log.exception("attempt failed", study=claim.study.study_instance_uid, state=claim.study.state.value)
             self._failed(claim, f"internal error ({type(error).__name__}); see the log")
         self.derived()

@@ -48,7 +48,7 @@ def _mark(connection: Any, table: Table, seen: Study, now: datetime) -> tuple[st
     return paths
 
 
-def purged_paths(journal: Journal, table: Table = instances) -> set[str]:
-    """Return the paths of purged rows: a crash between row and file leaves files that may be deleted at start."""
+def purged_paths(journal: Journal) -> set[str]:
+    """Return the spool paths of purged instances; a crash between row and file leaves files to delete at start."""
     with journal.reading() as connection:
-        return set(connection.execute(select(table.c.path).where(table.c.purged_at.is_not(None))).scalars())
+        return set(connection.execute(select(instances.c.path).where(instances.c.purged_at.is_not(None))).scalars())
