@@ -12,31 +12,34 @@ from pipelines.contract import OptionValue, PipelineInput, PipelineResult
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Where a pipeline lives (a module with `run(pipeline_input, device)`), its options (`Options.of`), its version.
+    """Where a pipeline lives (a module with `run(pipeline_input, device)`), its options (a class), its version.
 
     The version names the numbers that come out: it changes with every change that alters them.
     """
 
     module: str
-    options: str  # a module that is cheap to import
+    options: str  # module:class, cheap to import; `of` checks what a rule says
     version: str
 
 
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
-        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.reconstruction_options", "1.1.0"),
+        "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.perfusion.options:Options", "1.2.0"),
     }
 )
 
 
 def run(name: str, pipeline_input: PipelineInput, device: str = "auto") -> PipelineResult:
-    """Run the pipeline of this name on a device ("auto", "cpu", "cuda", "cuda:0").
+    """Run the pipeline of this name on a device ("auto", "cpu", "cuda", "cuda:0") and draw its report page.
 
     Raises ValueError on an unknown pipeline, option or device, UnsuitableAcquisition when the images can't be used.
     """
     pipeline = _find(name)
     result: PipelineResult = import_module(pipeline.module).run(pipeline_input, _resolve_device(device))
-    return replace(result, provenance=replace(result.provenance, pipeline=name, version=pipeline.version))
+    from pipelines.report.page import draw_page  # matplotlib, which the node's own process never loads
+
+    named = replace(result, provenance=replace(result.provenance, pipeline=name, version=pipeline.version))
+    return replace(named, page=draw_page(pipeline_input, named))
 
 
 def version_of(name: str) -> str:
@@ -46,7 +49,8 @@ def version_of(name: str) -> str:
 
 def check_options(name: str, options: Mapping[str, OptionValue]) -> None:
     """Raise ValueError, with a sentence, if there is no such pipeline or it has no such options."""
-    import_module(_find(name).options).Options.of(options)
+    module, _, kind = _find(name).options.partition(":")
+    getattr(import_module(module), kind).of(options)
 
 
 def warm_up(device: str = "auto", threads: int | None = None) -> None:
@@ -56,8 +60,8 @@ def warm_up(device: str = "auto", threads: int | None = None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     _resolve_device(device)
-    for pipeline in PIPELINES.values():
-        import_module(pipeline.module)
+    for module in ("pipelines.report.page", *(pipeline.module for pipeline in PIPELINES.values())):
+        import_module(module)
 
 
 def _find(name: str) -> Pipeline:

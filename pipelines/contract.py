@@ -11,6 +11,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.cardiac.gated_function import GatedFunction
+from pipelines.cardiac.heart_frame import LeftVentricle
+from pipelines.cardiac.polar_map import PolarMap
+from pipelines.cardiac.quantification import Perfusion
+from pipelines.cardiac.segments import segment_means
+from pipelines.cardiac.ventricle_shape import VentricleShape
 from pipelines.images import Projections, Volume
 
 OptionValue = str | int | float | bool
@@ -24,6 +33,14 @@ class CardiacState(Enum):
     UNKNOWN = "unknown"
 
 
+class PatientSex(Enum):
+    """As the study states it; normal limits depend on it."""
+
+    FEMALE = "F"
+    MALE = "M"
+    UNKNOWN = ""
+
+
 @dataclass(frozen=True)
 class Acquisition:
     """One projection set of a study, or a vendor's reconstruction where there is nothing else."""
@@ -32,6 +49,8 @@ class Acquisition:
     projections: Projections | None = None
     reconstruction: Volume | None = None
     state: CardiacState = CardiacState.UNKNOWN
+    sex: PatientSex = PatientSex.UNKNOWN
+    injected_mbq: float | None = None  # None: the study doesn't say
     assumptions: tuple[str, ...] = ()  # what the reader had to assume, in words
 
 
@@ -61,6 +80,8 @@ class DerivedKind(Enum):
     RECONSTRUCTION = "reconstruction"  # not corrected for attenuation
     CORRECTED_RECONSTRUCTION = "attenuation-corrected reconstruction"
     MU_MAP = "attenuation map"
+    SHORT_AXIS = "short axis"  # of the reconstruction that is not corrected
+    CORRECTED_SHORT_AXIS = "attenuation-corrected short axis"
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,29 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Heart:
+    """The left ventricle of one image: how it is shown, and what was read from it."""
+
+    label: str  # of the image, as it is printed: "not corrected", "low-count input"
+    ventricle: LeftVentricle
+    short_axis: Volume  # display conventions: see cardiac/reorientation
+    vertical_long_axis: Volume
+    horizontal_long_axis: Volume
+    polar: PolarMap
+    shape: VentricleShape
+    perfusion: Perfusion | None = None  # None where no normal limits fit
+    limits: str = ""  # the population of the normal limits
+    function: GatedFunction | None = None  # None for an ungated study
+
+    @property
+    def segments_of_highest_percent(self) -> tuple[float, ...]:
+        """Mean counts of segments 1 to 17 in % of the highest one's."""
+        means = segment_means(self.polar.counts, self.polar.area_mm2)
+        highest = max(*means, 1e-12)
+        return tuple(100.0 * mean / highest for mean in means)
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Which pipeline, of which version, with which settings made a result."""
 
@@ -116,6 +160,8 @@ class PipelineResult:
     provenance: Provenance
     findings: tuple[Finding, ...] = ()
     measurements: tuple[Measurement, ...] = ()
+    hearts: tuple[Heart, ...] = ()  # the one to be read first comes last: after its comparison
+    page: NDArray[np.uint8] | None = None  # the report page [row, column, RGB], without a patient's identity
 
     @property
     def verdict(self) -> Verdict:

@@ -9,7 +9,16 @@ from enum import IntEnum
 import typer
 from typer.exceptions import TyperException
 
-from dicomnode.cli import demo, network, pipelines, service, studies  # noqa: F401 - they add their commands
+from dicomnode.cli import (  # noqa: F401 - they add their commands
+    demo,
+    evaluation,
+    network,
+    pipelines,
+    service,
+    simulation,
+    studies,
+    training,
+)
 from dicomnode.cli.app import app
 from dicomnode.errors import ConfigurationError, InstanceRejected, StudyUnsuitable, TransientFault
 

@@ -1,20 +1,15 @@
-"""`run`, `simulate`: a pipeline on files, and virtual patients as files; no network, no journal."""
+"""`run`: a pipeline on files; no network, no journal."""
 
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 from dicomnode.cli.app import ConfigOption, app, load_config
-from dicomnode.cli.virtual import STATES, Kind, Settings, write_study
 from dicomnode.errors import StudyUnsuitable
 
 
@@ -57,81 +52,6 @@ def run_pipeline(
     for result in results:
         for row in result["derived"]:
             print(f"{row['kind']}: {out / row['file']}")
-
-
-class States(Enum):
-    """Which studies of a patient are made."""
-
-    STRESS = "stress"
-    REST = "rest"
-    BOTH = "both"
-
-
-@app.command()
-def simulate(
-    patients: Annotated[int, typer.Option(min=1, max=100_000, help="How many virtual patients.")],
-    out: Annotated[Path, typer.Option(help="Where the studies go; the truth goes to truth/ in it.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")] = 0,
-    dose: Annotated[float, typer.Option(min=0.01, max=1.0, help="The share of the counts that is kept.")] = 1.0,
-    gated: Annotated[bool, typer.Option("--gated", help="Eight gates of the cardiac cycle.")] = False,
-    ct: Annotated[bool, typer.Option("--ct", help="A low-dose CT for attenuation correction, too.")] = False,
-    mu_map: Annotated[bool, typer.Option("--map", help="A transmission attenuation map, too.")] = False,
-    vendor_recon: Annotated[
-        bool,
-        typer.Option("--vendor-recon", help="The camera's own reconstruction without attenuation correction, too."),
-    ] = False,
-    state: Annotated[States, typer.Option(help="Under stress, at rest, or both as two series of one study.")] = (
-        States.BOTH
-    ),
-    camera: Annotated[str, typer.Option(help="discovery, symbia, prospect, or iq-spect (sends a recon only).")] = (
-        "discovery"
-    ),
-    prone: Annotated[bool, typer.Option("--prone", help="The patients lie prone, not supine.")] = False,
-    motion: Annotated[bool, typer.Option("--motion", help="The patients move during the acquisition.")] = False,
-    registered: Annotated[
-        bool, typer.Option("--registered", help="CT and map lie exactly on the emission, without the usual error.")
-    ] = False,
-) -> None:
-    """Write virtual patients as a camera would send them. No real person is behind them.
-
-    An interrupted run goes on where it stopped: studies that are complete in the folder are left as they are.
-    """
-    asked = {Kind.RECONSTRUCTION: vendor_recon, Kind.MU_MAP: mu_map, Kind.CT: ct}
-    kinds = [_first_kind(camera, gated), *(kind for kind, wanted in asked.items() if wanted)]
-    settings = Settings(seed, camera, dose, gated, prone, motion, registered)
-    states = STATES if state is States.BOTH else (state.value,)
-    plan = [(number, one) for number in range(patients) for one in states]
-    kept = 0
-    # paths on stdout stay there even where the bar is on a terminal and they are not
-    with Progress(
-        console=Console(stderr=True), disable=not sys.stderr.isatty(), redirect_stdout=sys.stdout.isatty()
-    ) as progress:
-        for number, one in progress.track(plan, description="Virtual studies"):
-            written = write_study(out, settings, number, one, dict.fromkeys(kinds))
-            kept += not written.made
-            for place in written.places:
-                print(place)
-    if kept:
-        print(f"{kept} of {len(plan)} studies lay there complete and were left as they are", file=sys.stderr)
-
-
-def _first_kind(camera: str, gated: bool) -> Kind:
-    """Return what a camera always sends. Raises typer.BadParameter for a camera that isn't there or can't do it."""
-    from pipelines.simulation.camera import CAMERAS
-
-    if camera not in CAMERAS:
-        raise typer.BadParameter(
-            f"there is no camera {camera!r}; there are {', '.join(CAMERAS)}", param_hint="--camera"
-        )
-    if CAMERAS[camera].focus is None:
-        return Kind.PROJECTIONS
-    if gated:
-        raise typer.BadParameter(
-            f"only the vendor's software can reconstruct projections of {camera}, so it sends a reconstruction alone, "
-            "which is not gated",
-            param_hint="--gated",
-        )
-    return Kind.RECONSTRUCTION
 
 
 def _option(text: str) -> tuple[str, str | int | float | bool]:

@@ -63,6 +63,16 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A study's part in a cohort; its files go to a folder named after the split."""
+
+    cohort: str
+    split: str
+    risk: str
+    plan: Any  # the simulation's StudyPlan
+
+
+@dataclass(frozen=True)
 class Written:
     """The files of a study; `made` tells whether they were made now or lay there complete."""
 
@@ -77,33 +87,51 @@ class Written:
 
 
 def write_study(
-    out: Path, settings: Settings, number: int, state: str, kinds: Iterable[Kind] = (Kind.PROJECTIONS,)
+    out: Path,
+    settings: Settings,
+    number: int,
+    state: str,
+    kinds: Iterable[Kind] = (Kind.PROJECTIONS,),
+    member: Member | None = None,
 ) -> Written:
     """Write virtual patient `number` of a seed under `state`, unless it is there already.
 
     Files are `<patient>-<state>-<camera>...-<kind>.dcm` in `out` (a CT: a folder of slices), the truth is in `truth/`.
+    A `member` of a cohort is the patient of its plan, in the folder of its split.
     Raises StudyUnsuitable if the projections can't be reconstructed, as asked for by Kind.RECONSTRUCTION.
     """
-    stem = f"{patient_id(settings.seed, number)}-{state}-{settings.camera}{settings.words.replace(' ', '-')}"
+    who = patient_id(settings.seed, number, member)
+    stem = f"{who}-{state}-{settings.camera}{settings.words.replace(' ', '-')}"
     truth = out / "truth" / f"{stem}.json"
-    made_with = {**asdict(settings), "number": number, "state": state, "version": version("dicomnode")}
+    made_with = {**asdict(settings), "number": number, "state": state, **_versions()}
+    if member:
+        made_with |= {"cohort": member.cohort, "split": member.split, "risk": member.risk, "study": member.plan.study}
+    folder = out / member.split if member else out
     there = _files_there(out, truth, made_with)
     wanted = {kind: there.get(kind, ()) for kind in kinds}
     missing = [kind for kind, paths in wanted.items() if not paths]
     if not missing:
         return Written(wanted, truth, made=False)
-    images, known = _make(settings, number, state, missing)
+    images, known = _make(settings, number, state, missing, member)
     for kind, files in images.items():
-        wanted[kind] = there[kind] = tuple(_write(out / name, file) for name, file in _named(stem, kind, files))
+        wanted[kind] = there[kind] = tuple(_write(folder / name, file) for name, file in _named(stem, kind, files))
     listed = {kind.value: [str(path.relative_to(out)) for path in paths] for kind, paths in there.items()}
     record = {**known, "made_with": made_with, "files": listed}
     _write(truth, json.dumps(record, indent=2).encode())
     return Written(wanted, truth, made=True)
 
 
-def patient_id(seed: int, number: int) -> str:
-    """Return the Patient ID of virtual patient `number` of a seed."""
-    return f"VIRTUAL-{seed:04d}-{number:04d}"
+def patient_id(seed: int, number: int, member: Member | None = None) -> str:
+    """Return the Patient ID of virtual patient `number` of a seed, or of a cohort drawn from it."""
+    cohort = f"{member.cohort.upper()}-" if member else ""
+    return f"VIRTUAL-{cohort}{seed:04d}-{number:04d}"
+
+
+def _versions() -> dict[str, object]:
+    """Return what a study depends on besides its settings: one made by another simulator is made again."""
+    from pipelines.simulation.virtual_patient import REVISION
+
+    return {"version": version("dicomnode"), "simulator": REVISION}
 
 
 def _files_there(out: Path, truth: Path, made_with: Mapping[str, object]) -> dict[Kind, tuple[Path, ...]]:
@@ -134,54 +162,65 @@ def _write(path: Path, content: bytes) -> Path:
 
 
 def _make(
-    settings: Settings, number: int, state: str, kinds: Iterable[Kind]
+    settings: Settings, number: int, state: str, kinds: Iterable[Kind], member: Member | None
 ) -> tuple[dict[Kind, tuple[bytes, ...]], dict[str, object]]:
     """Return the DICOM files of a study by kind, and what is known of patient, acquisition and registration."""
-    import numpy as np
-
     from dicomnode.objects.camera import Camera, write_reconstruction, write_tomo, write_transmission
     from dicomnode.objects.virtual_ct import write_ct
-    from pipelines.contract import CardiacState
-    from pipelines.simulation.acquisition import Motion, expect
-    from pipelines.simulation.anatomy import Position
     from pipelines.simulation.camera import CAMERAS
-    from pipelines.simulation.registration import Misregistration, attenuation_map, computed_tomography
     from pipelines.simulation.truth import as_json
-    from pipelines.simulation.virtual_patient import make_patient
 
-    position = Position.PRONE if settings.prone else Position.SUPINE
-    patient = make_patient(settings.seed * 100_000 + number, state=CardiacState(state), position=position)
-    # a stream for each thing that happens by chance: leaving one out leaves the others as they are
-    at_camera, counted, lying, tube, moving = (
-        np.random.default_rng([settings.seed, number, STATES.index(state), stream]) for stream in range(5)
-    )
     machine = CAMERAS[settings.camera]
-    motion = Motion.draw(moving, machine) if settings.motion else None
-    expected = expect(patient, machine, at_camera, gated=settings.gated, motion=motion)
-    projections = expected.count(counted, settings.dose_fraction)
-    error = Misregistration() if settings.registered else Misregistration.draw(lying)
+    scanned = _scanned(settings, number, state, set(kinds), member)
+    patient, projections = scanned.patient, scanned.projections
     merged = 1 if machine.manufacturer.startswith("GE") else machine.heads
     camera = Camera(merged, machine.collimator.name, model=f"{machine.model} (virtual)")
 
     def written(kind: Kind) -> tuple[bytes, ...]:
-        study, now = _study(settings, number, state, kind, patient.truth)
+        study, now = _study(settings, number, state, kind, patient.truth, patient_id(settings.seed, number, member))
         if kind is Kind.PROJECTIONS:
             return (write_tomo(projections, study, now, camera),)
         if kind is Kind.RECONSTRUCTION:
             return (write_reconstruction(_reconstructed(projections), projections, study, now, camera),)
         if kind is Kind.MU_MAP:
-            return (write_transmission(attenuation_map(patient, error), projections, study, now, camera),)
-        return write_ct(computed_tomography(patient, tube, error), study, now, camera.model)
+            return (write_transmission(scanned.mu_map, projections, study, now, camera),)
+        return write_ct(scanned.ct, study, now, camera.model)
 
     known: dict[str, object] = {
         "patient": as_json(patient.truth),
-        "acquisition": as_json(expected.truth),
-        "registration": as_json(error.truth()),
+        "acquisition": as_json(scanned.truth),
+        "registration": as_json(scanned.registration),
     }
+    if member:
+        known["cohort"] = {"name": member.cohort, "split": member.split, "risk": member.risk}
     return {kind: written(kind) for kind in kinds}, known
 
 
-def _study(settings: Settings, number: int, state: str, kind: Kind, truth: Any) -> tuple[Any, datetime]:
+def _scanned(settings: Settings, number: int, state: str, kinds: set[Kind], member: Member | None) -> Any:
+    """Return the simulation's study: of a cohort's plan, or of the patient with this number."""
+    from pipelines.contract import CardiacState
+    from pipelines.simulation.anatomy import Position
+    from pipelines.simulation.camera import CAMERAS
+    from pipelines.simulation.cohort import StudySettings, make_study, scan
+    from pipelines.simulation.virtual_patient import make_patient
+
+    wanted = StudySettings(
+        camera=CAMERAS[settings.camera],
+        gated=settings.gated,
+        dose_fraction=settings.dose_fraction,
+        with_ct=Kind.CT in kinds,
+        with_mu_map=Kind.MU_MAP in kinds,
+        misregistered=not settings.registered,
+        motion_share=1.0 if settings.motion else 0.0,
+    )
+    if member:
+        return make_study(member.plan, wanted)
+    position = Position.PRONE if settings.prone else Position.SUPINE
+    patient = make_patient(settings.seed * 100_000 + number, state=CardiacState(state), position=position)
+    return scan(patient, wanted, (settings.seed, number, STATES.index(state)))
+
+
+def _study(settings: Settings, number: int, state: str, kind: Kind, truth: Any, who: str) -> tuple[Any, datetime]:
     """Return how a series is filed and when it was acquired. `truth` is the patient's."""
     from dicomnode.objects.virtual_study import VirtualStudy
     from pipelines.contract import CardiacState
@@ -189,15 +228,15 @@ def _study(settings: Settings, number: int, state: str, kind: Kind, truth: Any) 
     began = FIRST_STUDY_AT + timedelta(days=number)
     now = began + (REST_AFTER if state == "rest" else timedelta()) + (CT_AFTER if kind is Kind.CT else timedelta())
     study = VirtualStudy(
-        patient_id=patient_id(settings.seed, number),
-        patient_name=f"Virtual^Patient {settings.seed:04d} {number:04d}",
+        patient_id=who,
+        patient_name=f"Virtual^Patient {who.removeprefix('VIRTUAL-').replace('-', ' ').title()}",
         patient_sex=truth.sex,
         study=f"{settings.camera}{settings.words}",  # stress and rest are one study
         series_description=f"Virtual {state}{settings.words}{_SERIES_WORDS[kind]}",
         series_number=list(Kind).index(kind) + 1 + 10 * STATES.index(state),
         state=CardiacState(state),
         frame_of_reference=state,
-        prone=settings.prone,
+        prone=truth.position == "prone",
         age_years=truth.age_years,
         height_m=truth.height_m,
         weight_kg=truth.weight_kg,

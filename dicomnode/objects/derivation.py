@@ -1,8 +1,9 @@
 """What every derived instance shares: identity copied byte for byte, new UIDs, and how it came to be.
 
-A derived dataset is composed of `COMMON_PARTS`, one function per group of attributes; a new kind of derived instance
-adds its own parts in a file of its own. UIDs are a function of what went in, so the same study processed again gives
-the same instances and any change gives others (a PACS keeps the first of two instances that share a UID).
+A derived dataset is composed of parts, one function per group of attributes: DOCUMENT_PARTS for all, IMAGE_PARTS for
+images; a new kind of derived instance adds its own in a file of its own. UIDs are a function of what went in, so the
+same study processed again gives the same instances and any change gives others (a PACS keeps the first of two
+instances that share a UID).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
 # instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
 # over an upgrade must not be sent in two series.
-WRITERS_VERSION = 1
+WRITERS_VERSION = 2
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
 INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
 
@@ -85,7 +86,7 @@ class Derivative:
     kind: str
     sop_class_uid: str
     modality: str
-    image_type: tuple[str, ...]
+    image_type: tuple[str, ...]  # empty for what is no image
     series_number: int
     label: str  # appended to the source's Series Description, ASCII
     description: str
@@ -125,10 +126,15 @@ def derived_uid(key: str, level: str) -> str:
     return f"2.25.{uuid.uuid5(_UID_SPACE, f'{level}:{key}').int}"
 
 
-def derived_dataset(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """Return the dataset of a derived instance but for what belongs to its kind alone (pixels, geometry)."""
+def derived_dataset(
+    sources: Sources, derivative: Derivative, context: DerivationContext, parts: Sequence[Part] | None = None
+) -> Dataset:
+    """Return the dataset of a derived instance but for what belongs to its kind alone (pixels, geometry).
+
+    Its parts are those of an image, IMAGE_PARTS, unless others are named.
+    """
     ds = Dataset()
-    for part in COMMON_PARTS:
+    for part in IMAGE_PARTS if parts is None else parts:
         merge(ds, part(sources, derivative, context))
     return ds
 
@@ -158,8 +164,6 @@ def series(sources: Sources, derivative: Derivative, context: DerivationContext)
         SeriesDate=context.now.strftime("%Y%m%d"),
         SeriesTime=context.now.strftime("%H%M%S"),
     )
-    merge(ds, copied(sources.first, "ProtocolName"))
-    merge(ds, body_part(sources.first))
     merge(ds, encoded("SeriesDescription", _series_description(sources.first, derivative.label)))
     return ds
 
@@ -173,9 +177,9 @@ def _series_description(source: Dataset, label: str) -> bytes:
 
 
 def instance(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """The instance itself: UIDs, image type, times, what it may be used for."""
+    """The instance itself: UIDs, times, what it may be used for."""
     date, time = context.now.strftime("%Y%m%d"), context.now.strftime("%H%M%S")
-    ds = dataset(
+    return dataset(
         SOPClassUID=derivative.sop_class_uid,
         SOPInstanceUID=derived_uid(_key(sources, derivative, context), "instance"),
         InstanceNumber=1,
@@ -184,12 +188,19 @@ def instance(sources: Sources, derivative: Derivative, context: DerivationContex
         InstanceCreatorUID=INSTANCE_CREATOR_UID,
         ContentDate=date,
         ContentTime=time,
-        ImageType=list(derivative.image_type),
         ContentQualification="RESEARCH",
+    )
+
+
+def image(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """What only an image has: its type, what it shows, when that was acquired."""
+    ds = dataset(
+        ImageType=list(derivative.image_type),
         LossyImageCompression="00",
         BurnedInAnnotation="YES" if derivative.burned_in else "NO",
     )
-    merge(ds, copied(sources.first, "AcquisitionDate", "AcquisitionTime"))
+    merge(ds, copied(sources.first, "ProtocolName", "AcquisitionDate", "AcquisitionTime"))
+    merge(ds, body_part(sources.first))
     return ds
 
 
@@ -226,9 +237,9 @@ def history(sources: Sources, derivative: Derivative, context: DerivationContext
     ]
     made_by = f"{context.pipeline} {context.pipeline_version}, dicomnode {context.node_version}"
     ds = dataset(
-        DerivationDescription=_plain(f"{derivative.description} ({made_by})", 1024),
+        DerivationDescription=plain(f"{derivative.description} ({made_by})", 1024),
         SourceImageSequence=references,
-        ImageComments=_plain("\n".join(provenance_lines(derivative)), 10240),
+        ImageComments=plain("\n".join(provenance_lines(derivative)), 10240),
     )
     if derivative.codes:
         put(ds, DerivationCodeSequence=[code(*one) for one in derivative.codes])
@@ -247,10 +258,11 @@ def provenance_lines(derivative: Derivative) -> list[str]:
 _PLAIN = str.maketrans({"\u00b5": "u", "\u03bc": "mu", "\u00b0": " deg", "\u00d7": "x", "\u2013": "-", "\u2014": "-"})
 
 
-def _plain(words: str, longest: int) -> str:
+def plain(words: str, longest: int | None = None) -> str:
     """Return text that is the same in every character set, for datasets whose set is the source's."""
     return words.translate(_PLAIN).encode("ascii", "replace").decode("ascii")[:longest]
 
 
 Part = Callable[[Sources, Derivative, DerivationContext], Dataset]
-COMMON_PARTS: tuple[Part, ...] = (patient_and_study, series, equipment, instance, history)
+DOCUMENT_PARTS: tuple[Part, ...] = (patient_and_study, series, equipment, instance)
+IMAGE_PARTS: tuple[Part, ...] = (*DOCUMENT_PARTS, image, history)

@@ -1,4 +1,4 @@
-"""From a pipeline's result to the derived instances that are sent: each image by its writer, then the report page."""
+"""From a pipeline's result to the derived instances that are sent: images, then structured report, then page."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 from dicomnode.objects.derivation import DerivationContext, read_sources
 from dicomnode.objects.nuclear import write_derived
 from dicomnode.objects.report import write_report
+from dicomnode.objects.structured_report import write_structured_report
 from dicomnode.study import DerivedInstance
 from pipelines.contract import PipelineInput, PipelineResult
+
+# the pipelines whose numbers are sent; a plain reconstruction adds nothing that the camera's own station lacks
+_SEND_NUMBERS = frozenset({"denoising", "attenuation_correction"})
 
 
 def derived_instances(
     sources: Sequence[Path], pipeline_input: PipelineInput, result: PipelineResult, context: DerivationContext
 ) -> tuple[DerivedInstance, ...]:
-    """Return all derived instances of a run, the report page last.
+    """Return all derived instances of a run: images, a structured report if there is a heart, the page if it is drawn.
 
     `sources` are the files that the run used, the acquisition's first: it gives patient, study and camera. The same
     sources, versions and options give the same SOP Instance UIDs and pixels; only the times in `context.now` differ.
@@ -23,5 +27,9 @@ def derived_instances(
     """
     headers = read_sources(sources)
     acquisition = pipeline_input.acquisition
-    images = [write_derived(headers, sources[0], acquisition, derived, result, context) for derived in result.derived]
-    return (*images, write_report(headers, acquisition, result, context))
+    made = [write_derived(headers, sources[0], acquisition, derived, result, context) for derived in result.derived]
+    if result.hearts and context.pipeline in _SEND_NUMBERS:
+        made.append(write_structured_report(headers, pipeline_input, result, made, context))
+    if result.page is not None:
+        made.append(write_report(headers, result, result.page, context))
+    return tuple(made)

@@ -1,4 +1,4 @@
-"""Derived NM images: reconstructed volumes, attenuation maps and denoised projections (PS3.3 A.5, C.8.4).
+"""Derived NM images: reconstructed volumes, short axis, attenuation maps, denoised projections (PS3.3 A.5, C.8.4).
 
 Pixels are unsigned 16 bit with at most 32767, as gamma cameras' stations write them; what a stored value is worth
 stands in a Real World Value Mapping, because NM images have no Modality LUT and viewers trip over small slopes.
@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.derivation import DerivationContext, Derivative, Sources, derived_dataset, derived_uid
 from dicomnode.objects.elements import (
+    code,
     copied,
     copied_item,
     dataset,
@@ -43,6 +44,7 @@ from pipelines.images import Projections, Unit, Volume
 
 # the terms of Corrected Image (PS3.3 C.8.4.9)
 _CORRECTIONS = frozenset({"UNIF", "COR", "NCO", "DECY", "ATTN", "SCAT", "DTIM", "NRGY", "LIN", "MOTN", "CLN"})
+_BUT_ATTENUATION = _CORRECTIONS - {"ATTN"}
 
 
 @dataclass(frozen=True)
@@ -53,22 +55,26 @@ class _Kind:
     series_number: int
     label: str
     image_id: str
-    codes: tuple[tuple[str, str, str], ...]
+    codes: tuple[tuple[str, str, str], ...] = ()
+    claims: frozenset[str] = frozenset()  # which of our own corrections its Corrected Image may list
+    short_axis: bool = False  # slices across the left ventricle, apex to base (pipelines/cardiac/reorientation)
 
 
 _ITERATIVE = ("113963", "DCM", "Iterative Reconstruction")
+_RESAMPLED = ("113085", "DCM", "Spatial resampling")
+_EMISSION = ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION")
 _KINDS = {
-    DerivedKind.RECONSTRUCTION: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"), 911, "nAC recon", "nAC recon", (_ITERATIVE,)
-    ),
-    DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"), 912, "AC recon", "AC recon", (_ITERATIVE,)
-    ),
+    DerivedKind.DENOISED_PROJECTIONS: _Kind(("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised"),
+    DerivedKind.RECONSTRUCTION: _Kind(_EMISSION, 911, "nAC recon", "nAC recon", (_ITERATIVE,), _BUT_ATTENUATION),
+    DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(_EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), _CORRECTIONS),
     DerivedKind.MU_MAP: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map", ()
+        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map"
     ),
-    DerivedKind.DENOISED_PROJECTIONS: _Kind(
-        ("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised", ()
+    DerivedKind.SHORT_AXIS: _Kind(
+        _EMISSION, 931, "nAC short axis", "nAC short axis", (_ITERATIVE, _RESAMPLED), _BUT_ATTENUATION, short_axis=True
+    ),
+    DerivedKind.CORRECTED_SHORT_AXIS: _Kind(
+        _EMISSION, 932, "AC short axis", "AC short axis", (_ITERATIVE, _RESAMPLED), _CORRECTIONS, short_axis=True
     ),
 }
 
@@ -109,7 +115,10 @@ def write_derived(
         ds = derived_dataset(sources, derivative, context)
         merge(ds, _volume_part(sources.first, acquisition, derived.data))
     merge(ds, _nm_part(sources, acquisition))
-    put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, derived.kind, result))
+    put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, kind, result))
+    if kind.short_axis:
+        put(ds, SliceProgressionDirection="APEX_TO_BASE")
+        put(ds.DetectorInformationSequence[0], ViewCodeSequence=[code("103340004", "SCT", "Short axis")])
     if derived.kind is DerivedKind.MU_MAP:
         put(ds.RotationInformationSequence[0], DistanceSourceToDetector=None)  # Type 2C of a transmission image
     return DerivedInstance(
@@ -136,13 +145,10 @@ def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:
     return ds
 
 
-def _corrections(source: Dataset, kind: DerivedKind, result: PipelineResult) -> list[str] | None:
+def _corrections(source: Dataset, kind: _Kind, result: PipelineResult) -> list[str] | None:
     """Return Corrected Image: what the source lists and, for a reconstruction, what our model corrected besides."""
     listed = [term for term in texts(source, "CorrectedImage") if term in _CORRECTIONS]
-    if kind in (DerivedKind.RECONSTRUCTION, DerivedKind.CORRECTED_RECONSTRUCTION):
-        listed += [
-            term for term in result.provenance.corrections if kind is not DerivedKind.RECONSTRUCTION or term != "ATTN"
-        ]
+    listed += [term for term in result.provenance.corrections if term in kind.claims]
     return list(dict.fromkeys(listed)) or None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import dcmread
 
 _COLUMNS = 10
@@ -14,15 +15,12 @@ _COLUMNS = 10
 
 def save_picture(instance: Path, picture: Path) -> None:
     """Write an instance's pixels as PNG: a color page unchanged, gray frames as a montage from white to black."""
-    from matplotlib.image import imsave  # half a second to load, and only this command needs it
-
     ds = dcmread(instance)
     pixels = ds.pixel_array
-    if ds.PhotometricInterpretation == "RGB":
-        imsave(picture, pixels)
-    else:
+    if ds.PhotometricInterpretation != "RGB":
         frames = pixels.reshape(-1, pixels.shape[-2], pixels.shape[-1])
-        imsave(picture, montage(frames), cmap="gray_r")
+        pixels = np.rint(255 * (1 - montage(frames))).astype(np.uint8)
+    Image.fromarray(pixels).save(picture)
 
 
 def montage(frames: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

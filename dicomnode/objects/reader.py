@@ -30,13 +30,14 @@ from dicomnode.objects.frames import (
 )
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
-from pipelines.contract import Acquisition
+from pipelines.contract import Acquisition, PatientSex
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
 
 TC99M_KEV = 140.5
 _USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
 _UNITS = {unit.value: unit for unit in Unit}
+_SEXES = {sex.value: sex for sex in PatientSex}
 
 
 def read_dataset_file(path: Path) -> Dataset:
@@ -62,13 +63,26 @@ def read_acquisition(path: Path) -> Acquisition:
     key = text(ds, "SOPInstanceUID")
     state, notes = cardiac_state(ds)
     try:
+        volume, projections = None, None
         if kind.startswith("RECON"):
             volume, more = _volume(ds)
-            return Acquisition(key, reconstruction=volume, state=state, assumptions=(*notes, *more))
-        projections, more = _projections(ds)
-        return Acquisition(key, projections=projections, state=state, assumptions=(*notes, *more))
+        else:
+            projections, more = _projections(ds)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from None
+    return Acquisition(
+        key, projections, volume, state, _sex(ds), injected_mbq=injected_mbq(ds), assumptions=(*notes, *more)
+    )
+
+
+def _sex(ds: Dataset) -> PatientSex:
+    return _SEXES.get(text(ds, "PatientSex").upper(), PatientSex.UNKNOWN)
+
+
+def injected_mbq(ds: Dataset) -> float | None:
+    """Return the activity of the first tracer (PS3.3 C.8.4.10); cameras write 0 for what they were not told."""
+    stated = number(first_item(ds, "RadiopharmaceuticalInformationSequence"), "RadionuclideTotalDose")
+    return stated if stated and stated > 0 else None
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:

@@ -21,7 +21,7 @@ Float = NDArray[np.float64]
 
 FIT_FWHM_MM = 5.0
 # The wall's last millimetres show how its edge blurs into the atrium rather than how it is perfused.
-BASAL_MARGIN_MM = 5.0
+BASAL_MARGIN_MM = 8.0
 HALF_WALL_MM = 6.0  # the highest count is taken within so much of the ridge
 STEP_MM = 1.5
 SMOOTH_RINGS, SMOOTH_ANGLES = 2.0, 5.0  # sd, in samples, of the ridge's smoothing

@@ -24,19 +24,22 @@ WORST_SCORE = 4.0
 LEAST_SD = 0.04  # of the mean: what repeating a study alone makes
 LEAST_NORMALS = 8
 SCALING_ROUNDS = 20
+DECIMALS = 2
 
 
 @dataclass(frozen=True)
 class NormalLimits:
     """Mean and standard deviation of normal hearts `[ring, angle]`; the mean of the whole map is 100.
 
-    `population` names who they were: sex, stress or rest, corrected for attenuation or not, how reconstructed.
+    `population` names who they were: sex, stress or rest, corrected for attenuation or not; `reconstruction` says how
+    their images were made, which must be the way of the images that are read against them.
     """
 
     population: str
     number: int
     mean: Float
     sd: Float
+    reconstruction: str = ""
 
     def __post_init__(self) -> None:
         if self.mean.shape != (RINGS, ANGLES) or self.sd.shape != (RINGS, ANGLES):
@@ -66,7 +69,8 @@ class NormalLimits:
         try:
             content = json.loads(text)
             mean, sd = (np.array(content[name], dtype=np.float64) for name in ("mean", "sd"))
-            limits = cls(str(content["population"]), int(content["number"]), mean, sd)
+            number, made = int(content["number"]), str(content["reconstruction"])
+            limits = cls(str(content["population"]), number, mean, sd, made)
             stated = content["sha256"]
         except (KeyError, TypeError) as error:
             raise ValueError(f"these are no normal limits: {error}") from None
@@ -76,10 +80,11 @@ class NormalLimits:
 
     def _content(self) -> dict[str, object]:
         rounded = {name: np.round(values, 6).tolist() for name, values in (("mean", self.mean), ("sd", self.sd))}
-        return {"population": self.population, "number": self.number, **rounded}
+        named = {"population": self.population, "number": self.number, "reconstruction": self.reconstruction}
+        return {**named, **rounded}
 
 
-def normal_limits(population: str, normals: Sequence[PolarMap]) -> NormalLimits:
+def normal_limits(population: str, normals: Sequence[PolarMap], reconstruction: str = "") -> NormalLimits:
     """Return the limits of these normal hearts; raises ValueError for fewer than 8.
 
     Each heart is scaled to the mean of all, repeatedly. The standard deviation is that of the sample and its
@@ -98,7 +103,13 @@ def normal_limits(population: str, normals: Sequence[PolarMap]) -> NormalLimits:
         mean = maps.mean(axis=0)
         mean *= 100.0 / np.average(mean, weights=area)
     variance = _with_neighbors(maps.var(axis=0, ddof=1))
-    return NormalLimits(population, len(normals), mean, np.maximum(np.sqrt(variance), LEAST_SD * mean))
+    sd = np.maximum(np.sqrt(variance), LEAST_SD * mean)
+    return NormalLimits(population, len(normals), _to_file(mean), _to_file(sd), reconstruction)
+
+
+def _to_file(values: Float) -> Float:
+    """Return values (100 is the wall's mean) as a small file holds them, so that writing changes nothing."""
+    return np.maximum(np.round(values, DECIMALS), 10.0**-DECIMALS)
 
 
 def _with_neighbors(values: Float) -> Float:

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from pipelines.physics.collimator import Nodes
 from pipelines.physics.rotation import DetectorFrame, bilinear_entries
 from pipelines.physics.sparse import SparsePair, SparseRows
+
+_BAND_COLUMNS = 32  # of a product across: fewer save work, more make faster products
 
 
 @dataclass(frozen=True)
@@ -33,38 +36,78 @@ class Scratch:
 
 
 class DetectorBlur:
-    """The collimator's blurs, applied across columns and slices to the nodes' planes, and summed over the nodes."""
+    """The collimator's blurs, applied along slices and across columns to the nodes' planes, and summed over the nodes.
+
+    Planes lie in memory as `[view, column, node, gate * slice]`: the sum over nodes is then part of the product across
+    columns, and that product needs only the columns within reach of a kernel, which are neighbors in memory.
+    """
 
     def __init__(self, nodes: Nodes, columns: int, slices: int, pixel_mm: float, slice_mm: float, like: Tensor) -> None:
-        across = nodes.toeplitz(columns, columns, pixel_mm)  # [node, output, input]
-        along = nodes.toeplitz(slices, slices, slice_mm)
+        across = torch.from_numpy(nodes.toeplitz(columns, columns, pixel_mm)).to(like)  # [node, output, input]
+        along = torch.from_numpy(nodes.toeplitz(slices, slices, slice_mm)).to(like)  # symmetric
         self.count = across.shape[0]
-        self._across = torch.from_numpy(np.concatenate(list(across), axis=1)).to(like).contiguous()  # [out, node * in]
-        self._along = torch.from_numpy(along).to(like).contiguous()  # symmetric
+        self._along = along
+        self._kernels = along.reshape(-1, slices, 1, 1).contiguous(memory_format=torch.channels_last)
+        self._bands = [_Band.of(across, first) for first in range(0, columns, _BAND_COLUMNS)]
 
     def forward(self, planes: Tensor, gates: int) -> Tensor:
-        """Return counts `[view, column, gate * slice]` of planes `[view, node, column, gate * slice]`."""
-        views, nodes, columns, width = planes.shape
-        along = self._blur_along(planes.view(views, nodes, columns * gates, width // gates))
-        return torch.bmm(self._across.expand(views, -1, -1), along.view(views, nodes * columns, width))
+        """Return counts `[view, column, gate * slice]` of planes `[view, column, node, gate * slice]`."""
+        views, _, _, width = planes.shape
+        along = self._blur_along(planes, gates).view(views, -1, width)
+        return torch.cat([band.gather(along, self.count) for band in self._bands], dim=1)
 
     def adjoint(self, counts: Tensor, gates: int) -> Tensor:
-        """Return planes `[view, node, column, gate * slice]` of counts `[view, column, gate * slice]`."""
+        """Return planes `[view, column, node, gate * slice]` of counts `[view, column, gate * slice]`."""
         views, columns, width = counts.shape
-        across = torch.bmm(self._across.T.expand(views, -1, -1), counts)
-        along = self._blur_along(across.view(views, self.count, columns * gates, width // gates))
-        return along.view(views, self.count, columns, width)
+        across = torch.cat([band.spread(counts) for band in self._bands], dim=1)
+        return self._blur_along(across.view(views, columns, self.count, width), gates)
 
-    def _blur_along(self, planes: Tensor) -> Tensor:
-        """Return planes `[view, node, row, slice]`, each node's blurred along the slices."""
-        blurred = torch.empty_like(planes)
-        for view in range(planes.shape[0]):  # one product for all views would copy the matrices for each
-            torch.bmm(planes[view], self._along, out=blurred[view])
-        return blurred
+    def _blur_along(self, planes: Tensor, gates: int) -> Tensor:
+        """Return planes `[view, column, node, gate * slice]`, each node's blurred along the slices."""
+        views, columns, nodes, width = planes.shape
+        slices = width // gates
+        lines = planes.view(views, columns, nodes, gates, slices).transpose(2, 3)
+        if planes.device.type == "cpu":
+            # One group of channels per node and a kernel of one pixel: the products that torch's convolution does
+            # about twice as fast as its batched product, and without a copy of the planes.
+            pixels = lines.reshape(views, columns, gates, nodes * slices).permute(0, 3, 1, 2)
+            blurred = conv2d(pixels, self._kernels, groups=nodes).permute(0, 2, 3, 1)
+        else:
+            blurred = torch.matmul(lines.unsqueeze(-2), self._along).squeeze(-2)
+        return blurred.reshape(views, columns, gates, nodes, slices).transpose(2, 3).reshape(planes.shape)
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Neighboring columns of the blurs across: what they gather from the columns within reach, and spread to them."""
+
+    first: int  # column within reach
+    last: int  # and the one behind
+    gathering: Tensor  # [column, column within reach * node]
+    spreading: Tensor  # [column * node, column within reach]
+
+    @classmethod
+    def of(cls, across: Tensor, column: int) -> _Band:
+        """Return the band that begins at this column of the matrices `[node, output, input]`, which are symmetric."""
+        rows = across[:, column : column + _BAND_COLUMNS]
+        reached = torch.nonzero(rows.abs().amax((0, 1))).flatten()
+        first, last = int(reached[0]), int(reached[-1]) + 1
+        rows = rows[:, :, first:last]
+        return cls(first, last, rows.permute(1, 2, 0).flatten(1).contiguous(), rows.transpose(0, 1).flatten(0, 1))
+
+    def gather(self, planes: Tensor, nodes: int) -> Tensor:
+        """Return the band's columns `[view, column, n]` of planes `[view, column * node, n]`."""
+        return torch.bmm(
+            self.gathering.expand(planes.shape[0], -1, -1), planes[:, self.first * nodes : self.last * nodes]
+        )
+
+    def spread(self, counts: Tensor) -> Tensor:
+        """Return the band's planes `[view, column * node, n]` of counts `[view, column, n]`."""
+        return torch.bmm(self.spreading.expand(counts.shape[0], -1, -1), counts[:, self.first : self.last])
 
 
 class CollapsedGroup:
-    """Views without attenuation: one sparse matrix from voxels to (view, node, column)."""
+    """Views without attenuation: one sparse matrix from voxels to (view, column, node)."""
 
     def __init__(
         self,
@@ -82,10 +125,10 @@ class CollapsedGroup:
             view, depth, column, voxel, weight, node = _share_out(view, depth, column, voxel, weight, share)
         else:
             node = torch.zeros_like(view)
-        place = (((view * nodes + node) * frame.columns + column) * mask.numel()) + voxel
+        place = (((view * frame.columns + column) * nodes + node) * mask.numel()) + voxel
         unique, inverse = torch.unique(place, return_inverse=True)
         merged = torch.zeros(unique.numel(), dtype=weight.dtype, device=mask.device).index_add_(0, inverse, weight)
-        self._shape = (len(angles_deg), nodes, frame.columns)
+        self._shape = (len(angles_deg), frame.columns, nodes)
         rows = int(np.prod(self._shape))
         self._pair = SparsePair.from_entries(
             unique // mask.numel(), unique % mask.numel(), merged.to(dtype), (rows, mask.numel())
@@ -94,7 +137,7 @@ class CollapsedGroup:
     def forward(self, dense: Tensor, gates: int, blur: DetectorBlur | None) -> Tensor:
         """Return counts `[view, column, gate * slice]` of an activity `[voxel, gate * slice]`."""
         planes = self._pair.matrix.apply(dense).view(*self._shape, dense.shape[1])
-        return planes[:, 0] if blur is None else blur.forward(planes, gates)
+        return planes[:, :, 0] if blur is None else blur.forward(planes, gates)
 
     def adjoint(self, counts: Tensor, gates: int, blur: DetectorBlur | None, scratch: Scratch) -> Tensor:
         """Return the activity `[voxel, gate * slice]` of counts `[view, column, gate * slice]`."""
@@ -137,7 +180,7 @@ class AttenuatedGroup:
                 counts.append(planes.sum(1).flatten(2))
             else:
                 nodes = share.matrix.apply(planes.view(-1, dense.shape[1]))
-                counts.append(blur.forward(nodes.view(-1, blur.count, self._frame[1], dense.shape[1]), gates))
+                counts.append(blur.forward(nodes.view(-1, self._frame[1], blur.count, dense.shape[1]), gates))
         return torch.cat(counts)
 
     def adjoint(self, counts: Tensor, gates: int, blur: DetectorBlur | None, scratch: Scratch) -> Tensor:
@@ -174,14 +217,14 @@ class AttenuatedGroup:
 
 
 def _nodes_of(share: Tensor | None, block: slice, columns: int) -> SparsePair:
-    """Return the map from samples (view, depth, column) to nodes (view, node, column); empty without nodes.
+    """Return the map from samples (view, depth, column) to nodes (view, column, node); empty without nodes.
 
     Each plane goes to two nodes of a dozen, which a sparse matrix does faster than a product of dense ones.
     """
     part = torch.zeros(1, 1, 1) if share is None else share[block]
     views, nodes, depths = part.shape
-    view, node, column, depth = torch.nonzero(part[:, :, None].expand(-1, -1, columns, -1), as_tuple=True)
-    rows = (view * nodes + node) * columns + column
+    view, column, node, depth = torch.nonzero(part[:, None].expand(-1, columns, -1, -1), as_tuple=True)
+    rows = (view * columns + column) * nodes + node
     samples = (view * depths + depth) * columns + column
     shape = (views * nodes * columns, views * depths * columns)
     return SparsePair.from_entries(rows, samples, part[view, node, depth], shape)

@@ -13,7 +13,8 @@ from enum import Enum
 import numpy as np
 
 from pipelines.simulation.left_ventricle import CardiacCycle, Shape
-from pipelines.simulation.shapes import Point
+from pipelines.simulation.shapes import Point, point_of
+from pipelines.simulation.vessels import Vessel, draw_vessels
 
 
 class Sex(Enum):
@@ -31,6 +32,15 @@ class Position(Enum):
 
 
 @dataclass(frozen=True)
+class Breast:
+    """A woman's breast or the fat over a man's pectoral muscle, lying on the rib cage's muscles."""
+
+    half: Point  # along the chest's curve, thickness, height
+    angle_deg: float  # of its middle, from the midline in front
+    height: float  # of its middle
+
+
+@dataclass(frozen=True)
 class Torso:
     """Rib cage, the soft tissue over it, and how the patient lies."""
 
@@ -42,8 +52,7 @@ class Torso:
     dome_right: float  # top of the diaphragm
     dome_left: float
     below_heart: float  # top of what lies under the left ventricle
-    breast_half: Point | None  # lateral, front-to-back, height
-    breast_center: Point | None
+    breast: Breast
     arms_down: bool
     table_gap: float | None  # between back and table; None: nothing in the beam
     rib_pitch: float
@@ -71,6 +80,16 @@ class HeartPose:
 
 
 @dataclass(frozen=True)
+class BowelPiece:
+    """A short stretch of gut."""
+
+    start: Point
+    end: Point
+    radius: float
+    filling: float  # its tracer against the mean of the gut
+
+
+@dataclass(frozen=True)
 class Anatomy:
     """All that is fixed in a patient's body."""
 
@@ -87,7 +106,9 @@ class Anatomy:
     liver_tilt: float
     gall_bladder_radius: float
     stomach_half: Point
-    bowel: tuple[tuple[Point, Point, float], ...]  # start, end, radius
+    stomach_gas: float  # size of the bubble against the stomach's; 0: none
+    bowel: tuple[BowelPiece, ...]
+    vessels: tuple[Vessel, ...]
     breathing_mm: float  # head-foot travel of the diaphragm
 
 
@@ -114,12 +135,14 @@ def draw_anatomy(rng: np.random.Generator, sex: Sex, position: Position, bmi: fl
         pose=pose,
         cycle=cycle,
         lung_mu=float(rng.uniform(0.038, 0.053)),
-        liver_half=(float(rng.uniform(68, 90)), float(rng.uniform(64, 84)), float(rng.uniform(64, 86))),
+        liver_half=(float(rng.uniform(66, 87)), float(rng.uniform(62, 81)), float(rng.uniform(63, 83))),
         liver_tilt=float(rng.uniform(0.1, 0.35)),
         gall_bladder_radius=float(rng.uniform(12, 20)),
         stomach_half=(float(rng.uniform(30, 44)), float(rng.uniform(26, 40)), float(rng.uniform(36, 52))),
-        bowel=_draw_bowel(rng, torso),
         breathing_mm=float(rng.uniform(5.0, 15.0)),
+        stomach_gas=float(rng.uniform(0.35, 0.6)) if rng.random() < 0.6 else 0.0,
+        bowel=_draw_bowel(rng, torso),
+        vessels=draw_vessels(rng, torso.cage_half),
     )
 
 
@@ -146,7 +169,6 @@ def _draw_torso(rng: np.random.Generator, sex: Sex, position: Position, bmi: flo
     fat = float(np.clip((bmi - 19.0) * (1.25 if male else 1.4) + rng.normal(0, 2.0), 4.0, 45.0))
     cage = (float(lateral * growth), float(depth * growth))
     muscle = float(rng.uniform(9, 15) if male else rng.uniform(7, 11))
-    breast_half, breast_center = _draw_breast(rng, sex, position, bmi, cage, muscle + fat)
     return Torso(
         cage_half=cage,
         muscle=muscle,
@@ -156,8 +178,7 @@ def _draw_torso(rng: np.random.Generator, sex: Sex, position: Position, bmi: flo
         dome_right=0.0,
         dome_left=0.0,
         below_heart=0.0,
-        breast_half=breast_half,
-        breast_center=breast_center,
+        breast=_draw_breast(rng, sex, position, bmi, fat),
         arms_down=bool(rng.random() < 0.08),
         table_gap=float(rng.uniform(0, 5)) if position is Position.SUPINE else None,
         rib_pitch=float(rng.uniform(24, 29)),
@@ -166,17 +187,14 @@ def _draw_torso(rng: np.random.Generator, sex: Sex, position: Position, bmi: flo
     )
 
 
-def _draw_breast(
-    rng: np.random.Generator, sex: Sex, position: Position, bmi: float, cage: tuple[float, float], soft: float
-) -> tuple[Point, Point]:
-    """Return half-axes and middle of the left breast, or of a man's pectoral fat."""
+def _draw_breast(rng: np.random.Generator, sex: Sex, position: Position, bmi: float, fat: float) -> Breast:
     if sex is Sex.MALE:
-        half = (float(rng.uniform(55, 70)), float(rng.uniform(8, 16)), float(rng.uniform(45, 60)))
-        return half, (0.52 * cage[0], -0.90 * cage[1] - soft, float(rng.uniform(25, 50)))
-    size = float(np.clip(0.75 + 0.03 * (bmi - 25) + rng.normal(0, 0.16), 0.45, 1.5))
+        half = (float(rng.uniform(55, 70)), fat + float(rng.uniform(3, 11)), float(rng.uniform(45, 60)))
+        return Breast(half, 36.0, float(rng.uniform(25, 50)))
+    size = float(np.clip(1.0 + 0.035 * (bmi - 26) + rng.normal(0, 0.22), 0.5, 1.8))
     hang = 1.3 if position is Position.PRONE else 1.0
-    half = (86.0 * size**0.5, 64.0 * size * hang, 64.0 * size**0.5)
-    return half, (0.52 * cage[0], -0.74 * cage[1] - 0.85 * soft, float(rng.uniform(22, 52)))
+    half = (68.0 * size**0.3, 0.6 * fat + 29.0 * size * hang, 54.0 * size**0.4)
+    return Breast(half, float(rng.uniform(41, 49)), float(rng.uniform(22, 42)))
 
 
 def axis_of(pose: HeartPose) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -200,7 +218,7 @@ def _drop_below_center(shape: Shape, pose: HeartPose) -> float:
 def _draw_pose(rng: np.random.Generator, torso: Torso, shape: Shape, position: Position) -> HeartPose:
     """Return a pose whose apex stays inside the rib cage."""
     azimuth, elevation = float(rng.uniform(30, 60)), float(rng.uniform(10, 42))
-    x = float(rng.uniform(30, 50))
+    x = float(rng.uniform(34, 54))
     y = -float(rng.uniform(0.22, 0.42)) * torso.cage_half[1]
     if position is Position.PRONE:
         y -= float(rng.uniform(5, 10))
@@ -216,15 +234,18 @@ def _draw_pose(rng: np.random.Generator, torso: Torso, shape: Shape, position: P
     return HeartPose((float(x), float(y), 0.0), azimuth, elevation)
 
 
-def _draw_bowel(rng: np.random.Generator, torso: Torso) -> tuple[tuple[Point, Point, float], ...]:
-    """Return a chain of bowel loops below the liver and the stomach."""
+def _draw_bowel(rng: np.random.Generator, torso: Torso) -> tuple[BowelPiece, ...]:
+    """Return loops of bowel below the liver and the stomach: a tube that winds, bulges, and is filled unevenly."""
     lateral, depth = torso.cage_half
+    low, high = np.array([-0.6 * lateral, -0.6 * depth, -210.0]), np.array([0.6 * lateral, 0.1 * depth, -105.0])
     place = np.array([rng.uniform(-0.3, 0.1) * lateral, rng.uniform(-0.55, -0.1) * depth, rng.uniform(-150, -110)])
-    loops = []
-    for _ in range(int(rng.integers(3, 7))):
-        step = rng.normal(size=3) * [45.0, 18.0, 18.0]
-        goal = np.clip(place + step, [-0.6 * lateral, -0.6 * depth, -210.0], [0.6 * lateral, 0.1 * depth, -105.0])
-        start, end = (tuple(float(value) for value in point) for point in (place, goal))
-        loops.append(((start[0], start[1], start[2]), (end[0], end[1], end[2]), float(rng.uniform(9, 16))))
+    heading, filling, pieces = rng.normal(size=3), 1.0, []
+    for _ in range(int(rng.integers(14, 30))):
+        heading = 0.75 * heading + rng.normal(size=3) * [0.9, 0.5, 0.5]
+        goal = place + 15.0 * heading / np.linalg.norm(heading)
+        heading = np.where((goal < low) | (goal > high), -heading, heading)  # it turns back at the walls
+        goal = np.clip(goal, low, high)
+        filling = float(np.clip(filling * rng.lognormal(0.0, 0.35), 0.25, 2.2))
+        pieces.append(BowelPiece(point_of(place), point_of(goal), float(rng.uniform(8, 15)), filling))
         place = goal
-    return tuple(loops)
+    return tuple(pieces)

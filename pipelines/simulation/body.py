@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.simulation.anatomy import Anatomy, Sex, Torso
-from pipelines.simulation.shapes import Canvas, Layer, Point, super_ellipse
+from pipelines.simulation.anatomy import Anatomy, Position, Sex, Torso
+from pipelines.simulation.shapes import Canvas, Layer, Point, ellipsoid, super_ellipse
+from pipelines.simulation.vessels import paint_vessels
 
 Float = NDArray[np.float64]
 
@@ -29,6 +31,7 @@ class Tissues:
     gut: float = 0.155  # between the organs of the belly
     arm: float = 0.157
     heart_fat: float = 0.150
+    mediastinum: float = 0.152  # fat, vessels, gullet
     table_shell: float = 0.08
     table_core: float = 0.02
 
@@ -139,25 +142,29 @@ class Thorax:
         waist = 1.0 - 0.07 * np.tanh((canvas.z + 30.0) / 120.0)
         skin = super_ellipse(canvas.x, canvas.y, half[0] * waist, half[1] * waist, torso.power)
         self.layer.fill(canvas.coverage(skin), held.fat, tissue.fat)
-        self.layer.fill(canvas.coverage(skin + torso.fat), held.muscle, tissue.muscle)
+        furrow = (
+            0.55 * np.exp(-((canvas.x / 60.0) ** 2)) * (canvas.y > 0.0)
+        )  # the back's long muscles lie near the skin
+        self.layer.fill(canvas.coverage(skin + torso.fat * (1.0 - furrow)), held.muscle, tissue.muscle)
         throat = (0.0, -25.0, torso.shoulder_height + 25.0)
         for side in (-1.0, 1.0):
             self.layer.ellipsoid((side * 17.0, *throat[1:]), (9.0, 9.0, 24.0), held.thyroid, tissue.muscle)
 
     def _paint_chest(self) -> None:
-        torso = self.anatomy.torso
-        if torso.breast_half is None or torso.breast_center is None:
-            return
+        """Paint the breasts, or a man's pectoral fat: flat domes that follow the chest's curve."""
+        canvas, torso, breast = self.canvas, self.anatomy.torso, self.anatomy.torso.breast
         mu = TISSUES.breast if self.anatomy.sex is Sex.FEMALE else TISSUES.fat
-        outside = self.canvas.coverage(-(self.cage_mm - RIB_THICKNESS_MM - torso.muscle))
-        for side in (-1.0, 1.0):
-            center = (side * torso.breast_center[0], *torso.breast_center[1:])
-            self.layer.ellipsoid(center, torso.breast_half, 1.2 * self.activities.fat, mu, within=outside)
+        above = self.cage_mm - RIB_THICKNESS_MM - torso.muscle
+        curve = np.arctan2(np.abs(canvas.x), -canvas.y) * (torso.cage_half[1] + torso.muscle)
+        middle = math.radians(breast.angle_deg) * (torso.cage_half[1] + torso.muscle)
+        dome = ellipsoid(curve, above, canvas.z, (middle, 0.0, breast.height), breast.half)
+        share = canvas.coverage(dome) * canvas.coverage(-above)
+        self.layer.fill(share, 1.2 * self.activities.fat, mu)
 
     def _paint_lungs(self) -> None:
         """Paint the cage with lung, but for the mediastinum; denser toward the back, where blood settles."""
         canvas, torso = self.canvas, self.anatomy.torso
-        self.layer.fill(canvas.coverage(self.cage_mm), self.activities.muscle, TISSUES.muscle)
+        self.layer.fill(canvas.coverage(self.cage_mm), self.activities.muscle, TISSUES.mediastinum)
         wide = 30.0 + 10.0 * np.exp(-(((canvas.z - 70.0) / 50.0) ** 2))
         mediastinum = super_ellipse(canvas.x - 2.0, canvas.y + 4.0, wide, 0.86 * torso.cage_half[1], 2.4)
         behind = super_ellipse(canvas.x, canvas.y - 0.80 * torso.cage_half[1], 33.0, 34.0, 2.2)
@@ -167,6 +174,7 @@ class Thorax:
         )
         gradient = 1.0 + 0.15 * np.clip(canvas.y / torso.cage_half[1], -1.0, 1.0)
         self.layer.fill(self.lung, self.activities.lung * gradient, self.anatomy.lung_mu * gradient)
+        paint_vessels(self.layer, self.anatomy.vessels, self.lung, self.activities.blood, TISSUES.blood)
         aorta = canvas.coverage(np.hypot(canvas.x - 22.0, canvas.y - 0.55 * torso.cage_half[1]) - 12.0)
         self.layer.fill(aorta * (canvas.z < 90.0), self.activities.blood, TISSUES.blood)
 
@@ -223,8 +231,10 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
         )
     stomach = (0.36 * lateral, -0.12 * depth, low - 52.0)
     layer.ellipsoid(stomach, anatomy.stomach_half, held.stomach, tissue.muscle, cavity)
-    for start, end, radius in anatomy.bowel:
-        layer.capsule(start, end, radius, held.bowel, tissue.muscle, cavity)
+    if anatomy.stomach_gas > 0.0:
+        _paint_gas(layer, anatomy, stomach, cavity)
+    for piece in anatomy.bowel:
+        layer.capsule(piece.start, piece.end, piece.radius, held.bowel * piece.filling, tissue.muscle, cavity)
     half = anatomy.liver_half
     layer.ellipsoid((-0.46 * lateral, -2.0, high - 0.72 * half[2]), half, held.liver, tissue.liver, cavity)
     lobe = (0.04 * lateral, -0.42 * depth, torso.below_heart - 22.0)
@@ -239,6 +249,15 @@ def paint_abdomen(canvas: Canvas, anatomy: Anatomy, activities: Activities, insi
     radius = anatomy.gall_bladder_radius
     layer.ellipsoid(bladder, (radius, radius, 1.5 * radius), held.gall_bladder, tissue.muscle, cavity)
     return layer
+
+
+def _paint_gas(layer: Layer, anatomy: Anatomy, stomach: Point, cavity: Float) -> None:
+    """Paint the bubble of gas that floats in the stomach: in front of a supine patient's, behind in a prone one's."""
+    half = anatomy.stomach_half
+    up = -1.0 if anatomy.position is Position.SUPINE else 1.0
+    center = (stomach[0], stomach[1] + up * (1.0 - anatomy.stomach_gas) * 0.8 * half[1], stomach[2])
+    size = anatomy.stomach_gas
+    layer.ellipsoid(center, (1.1 * size * half[0], size * half[1], 1.1 * size * half[2]), 0.0, 0.0, cavity)
 
 
 def _under_dome(canvas: Canvas, cage: tuple[float, float], dome: tuple[float, float, float]) -> Float:

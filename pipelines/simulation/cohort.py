@@ -145,14 +145,13 @@ def _shuffled(rng: np.random.Generator, shares: dict[T, int], number: int) -> li
 class SimulatedStudy:
     """What the scanner has of one study, and what is known about it."""
 
-    plan: StudyPlan
     patient: VirtualPatient
     projections: Projections
     truth: AcquisitionTruth
+    registration: RegistrationTruth  # of CT and attenuation map
+    expected: Projections  # the counts without noise at full dose
     ct: Volume | None = None
     mu_map: Volume | None = None
-    registration: RegistrationTruth | None = None
-    expected: Projections | None = None  # the counts without noise at full dose
 
 
 @dataclass(frozen=True)
@@ -170,20 +169,25 @@ class StudySettings:
 
 def make_study(plan: StudyPlan, settings: StudySettings) -> SimulatedStudy:
     """Return one study; the same plan and settings give the same bytes."""
-    patient = plan.make()
-    rng = np.random.default_rng([plan.patient, plan.study, 11])
-    moves = bool(rng.random() < settings.motion_share)
-    motion = Motion.draw(rng, settings.camera) if moves else None
-    expected = expect(patient, settings.camera, rng, gated=settings.gated, motion=motion)
-    error = Misregistration.draw(rng) if settings.misregistered else Misregistration()
-    scanned = settings.with_ct or settings.with_mu_map
+    return scan(plan.make(), settings, (plan.patient, plan.study))
+
+
+def scan(patient: VirtualPatient, settings: StudySettings, key: tuple[int, ...]) -> SimulatedStudy:
+    """Bring a patient to the camera; what happens by chance depends on `key` alone.
+
+    Each chance has a stream of its own: leaving one out leaves the others as they are.
+    """
+    at_camera, counted, moving, lying, tube = (np.random.default_rng([*key, stream]) for stream in range(11, 16))
+    moves = bool(moving.random() < settings.motion_share)
+    motion = Motion.draw(moving, settings.camera) if moves else None
+    expected = expect(patient, settings.camera, at_camera, gated=settings.gated, motion=motion)
+    error = Misregistration.draw(lying) if settings.misregistered else Misregistration()
     return SimulatedStudy(
-        plan=plan,
         patient=patient,
-        projections=expected.count(np.random.default_rng([plan.patient, plan.study, 12]), settings.dose_fraction),
+        projections=expected.count(counted, settings.dose_fraction),
         truth=expected.truth,
-        ct=computed_tomography(patient, rng, error) if settings.with_ct else None,
-        mu_map=attenuation_map(patient, error) if settings.with_mu_map else None,
-        registration=error.truth() if scanned else None,
+        registration=error.truth(),
         expected=expected.projections,
+        ct=computed_tomography(patient, tube, error) if settings.with_ct else None,
+        mu_map=attenuation_map(patient, error) if settings.with_mu_map else None,
     )

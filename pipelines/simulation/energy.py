@@ -16,6 +16,7 @@ ELECTRON_KEV = 510.999
 CLASSICAL_RADIUS_CM = 2.8179403e-13
 ELECTRONS_PER_CM3 = 3.343e23  # of water
 WATER_MU_PER_CM = 0.1536  # at the photopeak (NIST XCOM)
+BONE_MU_PER_HU = 1.09e-4  # 1/cm per HU above water: two straight lines, 130 kVp to 140 keV (Siemens Symbia's table)
 FWHM_TO_SIGMA = 1.0 / (2.0 * math.sqrt(2.0 * math.log(2.0)))
 
 
@@ -54,3 +55,15 @@ def window_share(window: EnergyWindow, resolution: float, energy_kev: float = PH
     spread = math.sqrt(2.0) * resolution * math.sqrt(PHOTOPEAK_KEV * energy_kev) * FWHM_TO_SIGMA
     above, below = (window.upper_kev - energy_kev) / spread, (window.lower_kev - energy_kev) / spread
     return 0.5 * (math.erf(above) - math.erf(below))
+
+
+def hounsfield_from_mu(mu_per_cm: Float) -> Float:
+    """Return Hounsfield units of tissue with this mu at 140.5 keV: water and air on one line, bone on another."""
+    soft = 1000.0 * (mu_per_cm / WATER_MU_PER_CM - 1.0)
+    return np.where(soft <= 0.0, soft, (mu_per_cm - WATER_MU_PER_CM) / BONE_MU_PER_HU)
+
+
+def mu_from_hounsfield(units: Float) -> Float:
+    """Return mu (1/cm) at 140.5 keV of Hounsfield units; the inverse of `hounsfield_from_mu`."""
+    soft = WATER_MU_PER_CM * (1.0 + units / 1000.0)
+    return np.maximum(np.where(units <= 0.0, soft, WATER_MU_PER_CM + BONE_MU_PER_HU * units), 0.0)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
-from pipelines.simulation.energy import WATER_MU_PER_CM
 from pipelines.simulation.scatter import coarser
 from pipelines.simulation.shapes import Placement, Point
 from pipelines.simulation.truth import RegistrationTruth
@@ -17,7 +16,6 @@ from pipelines.simulation.virtual_patient import VirtualPatient
 
 Float = NDArray[np.float64]
 
-BONE_MU_PER_HU = 1.09e-4  # 1/cm per HU above water: two straight lines, 130 kVp to 140 keV (Siemens Symbia's table)
 CT_NOISE_HU = 22.0  # of a low-dose CT for attenuation correction, before the smoothing below
 
 
@@ -80,23 +78,10 @@ def computed_tomography(
     middle = (0.0, 0.0, round(patient.truth.ventricle_center_mm[2], 1))
     grid = VoxelGrid.axial((round(length_mm / slice_mm), size, size), (slice_mm, pixel_mm, pixel_mm), middle)
     error = error or Misregistration()
-    mu = patient.body.mu_per_cm(grid, error.place(patient.body.placement), error.breath_mm)
-    units = hounsfield_from_mu(mu)
+    units = patient.body.hounsfield(grid, error.place(patient.body.placement), error.breath_mm)
     noise = rng.normal(0.0, CT_NOISE_HU, size=units.shape)
     for axis in (1, 2):
         noise = 0.5 * noise + 0.25 * (np.roll(noise, 1, axis) + np.roll(noise, -1, axis))
-    body = mu > 0.005
+    body = units > -970.0
     units = np.where(body, units + 2.0 * noise, units + 0.5 * noise)
     return Volume(np.clip(np.rint(units), -1024, 3071).astype(np.float32), grid, Unit.HOUNSFIELD)
-
-
-def hounsfield_from_mu(mu_per_cm: Float) -> Float:
-    """Return Hounsfield units of tissue with this mu at 140.5 keV: water and air on one line, bone on another."""
-    soft = 1000.0 * (mu_per_cm / WATER_MU_PER_CM - 1.0)
-    return np.where(soft <= 0.0, soft, (mu_per_cm - WATER_MU_PER_CM) / BONE_MU_PER_HU)
-
-
-def mu_from_hounsfield(units: Float) -> Float:
-    """Return mu (1/cm) at 140.5 keV of Hounsfield units; the inverse of `hounsfield_from_mu`."""
-    soft = WATER_MU_PER_CM * (1.0 + units / 1000.0)
-    return np.maximum(np.where(units <= 0.0, soft, WATER_MU_PER_CM + BONE_MU_PER_HU * units), 0.0)

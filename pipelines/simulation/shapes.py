@@ -13,7 +13,7 @@ Float = NDArray[np.float64]
 Point = tuple[float, float, float]
 Box = tuple[slice, slice, slice]
 
-DEFORMATION_MARGIN_MM = 14.0  # a deformed shape reaches at most this far beyond its own box
+DEFORMATION_MARGIN_MM = 16.0  # a deformed shape reaches at most this far beyond its own box
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,30 @@ class Deformation:
     fixed_mm: Point = (0.0, 0.0, 0.0)  # the place that stays where it is
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, amplitude_mm: float, fixed_mm: Point, waves: int = 5) -> Deformation:
-        """Return a random deformation of at most about `amplitude_mm`, with wavelengths of 140 to 400 mm."""
+    def draw(
+        cls,
+        rng: np.random.Generator,
+        amplitude_mm: float,
+        fixed_mm: Point,
+        waves: int = 5,
+        wavelengths_mm: tuple[float, float] = (140.0, 400.0),
+    ) -> Deformation:
+        """Return a random deformation of at most about `amplitude_mm`."""
         drawn = []
         for _ in range(waves):
             direction = rng.normal(size=3)
-            wave = direction / np.linalg.norm(direction) * 2 * np.pi / rng.uniform(140.0, 400.0)
+            wave = direction / np.linalg.norm(direction) * 2 * np.pi / rng.uniform(*wavelengths_mm)
             shift = np.clip(rng.normal(size=3), -1.6, 1.6) * amplitude_mm / (1.6 * np.sqrt(waves))
-            drawn.append((_point(wave), float(rng.uniform(0, 2 * np.pi)), _point(shift)))
+            drawn.append((point_of(wave), float(rng.uniform(0, 2 * np.pi)), point_of(shift)))
         return cls(tuple(drawn), fixed_mm)
 
+    def and_also(self, other: Deformation) -> Deformation:
+        """Return both together; this one's place stays where it is."""
+        return Deformation(self.waves + other.waves, self.fixed_mm)
 
-def _point(values: Float) -> Point:
+
+def point_of(values: Float) -> Point:
+    """Return three values as a point."""
     return float(values[0]), float(values[1]), float(values[2])
 
 
@@ -62,7 +74,7 @@ class Placement:
 
     def to_grid(self, point: Point) -> Point:
         """Return where a point of the patient lies in the grid's coordinates."""
-        return _point(self.matrix @ np.asarray(point) + np.asarray(self.origin_mm))
+        return point_of(self.matrix @ np.asarray(point) + np.asarray(self.origin_mm))
 
 
 class Canvas:
@@ -76,7 +88,7 @@ class Canvas:
     ) -> None:
         self.grid = grid
         self.edge_mm = float(np.mean(grid.voxel_mm))
-        placement = placement or Placement()
+        self.placement = placement = placement or Placement()
         matrix, (slices, rows, columns) = grid.matrix, grid.shape
         counts = (columns, rows, slices)
         self.axes = tuple(
@@ -137,7 +149,7 @@ def capsule(x: Float, y: Float, z: Float, start: Point, end: Point, radius: floa
     """Return the distance (mm, negative inside) to a rod with round ends."""
     rod = np.subtract(end, start)
     dx, dy, dz = x - start[0], y - start[1], z - start[2]
-    along = np.clip((dx * rod[0] + dy * rod[1] + dz * rod[2]) / float(rod @ rod), 0.0, 1.0)
+    along = np.clip((dx * rod[0] + dy * rod[1] + dz * rod[2]) / max(float(rod @ rod), 1e-9), 0.0, 1.0)
     squared = (dx - along * rod[0]) ** 2 + (dy - along * rod[1]) ** 2 + (dz - along * rod[2]) ** 2
     return np.asarray(np.sqrt(squared) - radius)
 
@@ -175,16 +187,23 @@ class Layer:
         return share
 
     def capsule(
-        self, start: Point, end: Point, radius: float, activity: float, mu: float, within: Float | None = None
+        self,
+        start: Point,
+        end: Point,
+        radius: float,
+        activity: float,
+        mu: float,
+        within: Float | None = None,
+        strength: float = 1.0,
     ) -> None:
-        """Paint a rod with round ends."""
+        """Paint a rod with round ends; `strength` is the share of what it covers that it fills."""
         middle = tuple((a + b) / 2 for a, b in zip(start, end, strict=True))
         reach = tuple(abs(a - b) / 2 + radius for a, b in zip(start, end, strict=True))
         box = self.canvas.box((middle[0], middle[1], middle[2]), (reach[0], reach[1], reach[2]))
         if 0 in self.mu[box].shape:
             return
         canvas = self.canvas
-        share = canvas.coverage(capsule(canvas.x[box], canvas.y[box], canvas.z[box], start, end, radius))
+        share = strength * canvas.coverage(capsule(canvas.x[box], canvas.y[box], canvas.z[box], start, end, radius))
         if within is not None:
             share = share * within[box]
         self.fill(share, activity, mu, box)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from pipelines.simulation.anatomy import Anatomy, Position, Sex, axis_of, draw_anatomy
 from pipelines.simulation.body import TISSUES, Activities, Thorax, paint_abdomen
+from pipelines.simulation.energy import hounsfield_from_mu
 from pipelines.simulation.heart import HeartFrame, left_ventricle, paint_surroundings
 from pipelines.simulation.left_ventricle import Shape
 from pipelines.simulation.shapes import Box, Canvas, Deformation, Layer, Placement, Texture
@@ -20,12 +21,14 @@ from pipelines.simulation.uptake import Defect, WallUptake, draw_uptake, perfusi
 
 Float = NDArray[np.float64]
 
+REVISION = 2  # grows whenever a seed comes to mean another patient or other counts
 GRID_SHAPE = (136, 104, 160)  # (z, y, x)
 VOXEL_MM = 3.2
 GATES = 8
 BREATHS = 5  # positions that stand for the breathing cycle
 HEART_TRAVEL = 0.6  # of the diaphragm's
 UPTAKE = {CardiacState.STRESS: 0.0138, CardiacState.REST: 0.0120}  # of the injected activity, in the left ventricle
+FAT_HOUNSFIELD = -100.0
 DECAY_BEFORE_SCAN = 0.89  # an hour from injection to acquisition
 
 
@@ -35,19 +38,32 @@ class Body:
 
     anatomy: Anatomy
     deformation: Deformation
+    organ_deformation: Deformation  # of the abdomen, besides the body's
     placement: Placement  # in the camera's coordinates
     tissue_texture: Texture
     uptake_texture: Texture
-    vessel_texture: Texture  # its heights are vessels in the lung
 
     def mu_per_cm(self, grid: VoxelGrid, placement: Placement | None = None, breath_mm: float = 0.0) -> Float:
         """Return mu `[z, y, x]` with the breath held: the diaphragm `breath_mm` above its mean place."""
+        return self._held(grid, placement, breath_mm)[1]
+
+    def hounsfield(self, grid: VoxelGrid, placement: Placement | None = None, breath_mm: float = 0.0) -> Float:
+        """Return Hounsfield units `[z, y, x]` with the breath held, of a CT of some 130 kV.
+
+        Fat is darker there than its mu at 140 keV tells: soft X-rays tell it from water better than hard photons.
+        """
+        fat, mu = self._held(grid, placement, breath_mm)
+        darker = FAT_HOUNSFIELD - float(hounsfield_from_mu(np.array(TISSUES.fat)))
+        return hounsfield_from_mu(mu) + darker * np.clip(fat, 0.0, 1.0)
+
+    def _held(self, grid: VoxelGrid, placement: Placement | None, breath_mm: float) -> tuple[Float, Float]:
+        """Return the share of each voxel that is fat, and mu."""
         canvas = Canvas(grid, self.deformation, placement or self.placement)
-        layers = _paint(canvas, self, Activities.none())
+        layers = _paint(canvas, self, replace(Activities.none(), fat=1.0))
         end = self.anatomy.cycle.end_diastole
         wall, cavity, _ = left_ventricle(layers.frame, end, self.anatomy.cycle.at(0.3))
         layers.put_ventricle(np.zeros_like(wall), wall + cavity)
-        return layers.at_breath(breath_mm)[1]
+        return layers.at_breath(breath_mm)
 
 
 @dataclass(frozen=True)
@@ -139,9 +155,9 @@ def draw_body(seed: int, sex: Sex | None, position: Position, body_mass_index: f
     anatomy = draw_anatomy(rng, sex or drawn, position, body_mass_index)
     origin = (float(rng.normal(-8, 6)), float(rng.normal(0, 6)), float(rng.normal(0, 8)))
     deformation = Deformation.draw(rng, 8.0, anatomy.pose.center)
-    tissue, uptake, vessels = (int(value) for value in rng.integers(0, 2**31, size=3))
-    textures = (Texture(tissue), Texture(uptake), Texture(vessels, spacing_mm=7.0))
-    return Body(anatomy, deformation, Placement(origin), *textures)
+    organs = Deformation.draw(rng, 6.0, anatomy.pose.center, waves=6, wavelengths_mm=(55.0, 130.0))
+    tissue, uptake = (int(value) for value in rng.integers(0, 2**31, size=2))
+    return Body(anatomy, deformation, organs, Placement(origin), Texture(tissue), Texture(uptake))
 
 
 @dataclass(frozen=True)
@@ -182,10 +198,9 @@ def _paint(canvas: Canvas, body: Body, held: Activities) -> _Layers:
     frame = HeartFrame.of(canvas, anatomy.pose)
     thorax = Thorax(canvas, anatomy, held)
     still = thorax.paint()
-    abdomen = paint_abdomen(canvas, anatomy, held, thorax.inside)
+    organs = Canvas(canvas.grid, body.deformation.and_also(body.organ_deformation), canvas.placement)
+    abdomen = paint_abdomen(organs, anatomy, held, thorax.inside)
     tissue, uptake = body.tissue_texture.on(canvas), body.uptake_texture.on(canvas)
-    vessels = np.clip(body.vessel_texture.on(canvas) - 1.0, 0.0, 2.0)
-    still.mu += 0.030 * thorax.lung * vessels
     for layer in (still, abdomen):
         layer.mu *= 1.0 + 0.012 * tissue
         layer.activity *= np.maximum(1.0 + 0.05 * uptake, 0.2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from dicomnode.study import InstanceContent
 from pipelines.images import Volume
 from pipelines.simulation.virtual_patient import VirtualPatient, make_patient
 from tests.dicomnode.objects.validator import errors_in
+from tests.peers.node import DICOMNODE
 
 STEM = "VIRTUAL-0007-0000-stress-discovery-registered"
 ALL_KINDS = ("--ct", "--map", "--vendor-recon")
@@ -127,6 +130,13 @@ def test_the_same_seed_gives_the_same_bytes_whatever_else_is_made(study: Path, t
     assert made == {name: contents(study)[name] for name in made}
 
 
+def test_another_process_with_other_threads_makes_the_same_bytes_of_every_kind(study: Path, tmp_path: Path) -> None:
+    command = [str(DICOMNODE), "simulate", "--patients", "1", "--seed", "7", "--out", str(tmp_path)]
+    threads = {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
+    subprocess.run([*command, *ALL_KINDS, *STRESS], check=True, env={**os.environ, **threads})
+    assert contents(tmp_path) == contents(study)
+
+
 def test_stress_and_rest_are_made_and_dose_gates_and_heads_are_what_was_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +172,8 @@ def test_a_camera_whose_projections_only_its_vendor_can_use_sends_a_reconstructi
         (("--camera", "iq-spect", "--gated"), "sends a reconstruction alone"),
         (("--dose", "0"), "--dose"),
         (("--state", "asleep"), "--state"),
+        (("--cohort", "denoising", "--prone"), "its own states and positions"),
+        (("--cohort", "everybody"), "--cohort"),
     ],
 )
 def test_what_cannot_be_simulated_ends_with_64(

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
@@ -20,6 +21,7 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
+    Measurement,
     PipelineInput,
     PipelineResult,
     Provenance,
@@ -27,6 +29,7 @@ from pipelines.contract import (
 )
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Projections, Unit, Volume
+from tests.dicomnode.objects.small_hearts import two_hearts
 from tests.factories import NOON, a_tomo
 
 CONTEXT = DerivationContext("attenuation_correction", "1.2", "0.1.0", {"iterations": 4, "subsets": 8}, NOON)
@@ -38,19 +41,31 @@ def a_volume(unit: Unit = Unit.PROPORTIONAL_COUNTS, highest: float = 7.5, grid: 
     return Volume(values, grid, unit)
 
 
+def a_page() -> NDArray[np.uint8]:
+    """Return a page as a pipeline draws it: no identity, 1600 pixels wide."""
+    page = np.full((40, 1600, 3), 255, np.uint8)
+    page[10:30, 100:900] = (20, 90, 160)
+    return page
+
+
 def a_result(*kinds: DerivedKind, projections: Projections | None = None) -> PipelineResult:
-    """Return a result with these kinds of images."""
+    """Return a result with these kinds of images, two hearts and a page."""
+    hearts = two_hearts()
     data: Mapping[DerivedKind, Projections | Volume | None] = {
         DerivedKind.RECONSTRUCTION: a_volume(),
         DerivedKind.CORRECTED_RECONSTRUCTION: a_volume(highest=30.0),
         DerivedKind.MU_MAP: a_volume(Unit.PER_CM, 0.2),
         DerivedKind.DENOISED_PROJECTIONS: projections,
+        DerivedKind.SHORT_AXIS: hearts[0].short_axis,
+        DerivedKind.CORRECTED_SHORT_AXIS: hearts[1].short_axis,
     }
     derived = tuple(Derived(kind, shown, f"{kind.value}, 140.5 keV") for kind in kinds if (shown := data[kind]))
     provenance = Provenance(
         "attenuation_correction", "1.2", (("iterations", "4"), ("cutoff", "0.5 /cm")), ("water is 0.15 /cm",), ("ATTN",)
     )
-    return PipelineResult(derived, provenance, (Finding(Verdict.PASS, "counts agree to 0.02 %"),))
+    findings = (Finding(Verdict.PASS, "counts agree to 0.02 %"),)
+    measurements = (Measurement("Counts in the photopeak", 1.25e6, "{counts}"),)
+    return PipelineResult(derived, provenance, findings, measurements, hearts, a_page())
 
 
 ALL = tuple(DerivedKind)

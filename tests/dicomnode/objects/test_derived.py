@@ -15,13 +15,13 @@ from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.derivation import derivation_key, read_sources
+from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.header import read_header
+from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import DerivedInstance
-from pipelines.contract import (
-    CardiacState,
-)
-from tests.dicomnode.objects.results import ALL, CONTEXT, dataset, derive
+from pipelines.contract import CardiacState, DerivedKind, PipelineInput
+from tests.dicomnode.objects.results import ALL, CONTEXT, a_result, dataset, derive
 from tests.dicomnode.objects.validator import errors_in
 from tests.factories import NOON, a_tomo, changed, setting, without
 
@@ -36,8 +36,21 @@ def uids(made: dict[str, DerivedInstance]) -> list[str]:
     return [instance.sop_instance_uid for instance in made.values()]
 
 
-def test_each_image_is_written_and_the_report_page_comes_last(made: dict[str, DerivedInstance]) -> None:
+def test_each_image_is_written_then_the_numbers_and_the_page_comes_last(made: dict[str, DerivedInstance]) -> None:
+    assert list(made) == [*(kind.value for kind in ALL), "structured report", "report page"]
+
+
+def test_a_plain_reconstruction_sends_no_numbers(tmp_path: Path) -> None:
+    made = derive(tmp_path, context=replace(CONTEXT, pipeline="reconstruction"))
     assert list(made) == [*(kind.value for kind in ALL), "report page"]
+
+
+def test_without_a_heart_there_is_no_structured_report_and_without_a_drawn_page_none_is_sent(tmp_path: Path) -> None:
+    source = tmp_path / "source.dcm"
+    source.write_bytes(a_tomo())
+    bare = replace(a_result(DerivedKind.RECONSTRUCTION), hearts=(), page=None)
+    made = derived_instances([source], PipelineInput(read_acquisition(source)), bare, CONTEXT)
+    assert [instance.kind for instance in made] == ["reconstruction"]
 
 
 @pytest.mark.parametrize("acquired", [{}, {"gates": 8}, {"windows": 2, "detectors": 2}, {"radius_mm": None}])
@@ -56,7 +69,8 @@ def test_the_same_input_gives_the_same_uids_and_pixels_at_any_time(tmp_path: Pat
     later = derive(tmp_path, context=replace(CONTEXT, now=NOON + timedelta(days=3)))
     assert uids(first) == uids(later)
     for kind, instance in first.items():
-        assert dataset(instance).PixelData == dataset(later[kind]).PixelData, kind
+        content = "ContentSequence" if kind == "structured report" else "PixelData"
+        assert dataset(instance)[content] == dataset(later[kind])[content], kind
 
 
 def test_the_same_input_at_the_same_time_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -162,17 +176,19 @@ def test_derived_instances_say_what_they_came_from_and_how(tmp_path: Path) -> No
     source = changed(a_tomo(), setting(Manufacturer="ACME", ManufacturerModelName="Gamma 1"))
     for kind, instance in derive(tmp_path, source).items():
         ds = dataset(instance)
-        reference = ds.SourceImageSequence[0]
-        assert reference.ReferencedSOPInstanceUID == dcmread(BytesIO(source)).SOPInstanceUID, kind
-        assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
         purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in ds.ContributingEquipmentSequence]
         makers = [item.Manufacturer for item in ds.ContributingEquipmentSequence]
         assert (purposes, makers) == (["109101", "109102"], ["ACME", "dicomnode"])
         assert ds.Manufacturer == "dicomnode"
         assert list(ds.SoftwareVersions) == ["0.1.0", "attenuation_correction 1.2"]
+        assert ds.ContentQualification == "RESEARCH"
+        if kind == "structured report":
+            continue  # it has its own way to say the rest
+        reference = ds.SourceImageSequence[0]
+        assert reference.ReferencedSOPInstanceUID == dcmread(BytesIO(source)).SOPInstanceUID, kind
+        assert reference.PurposeOfReferenceCodeSequence[0].CodeValue == "121322"
         assert "attenuation_correction 1.2" in ds.DerivationDescription
         assert "water is 0.15 /cm" in ds.ImageComments
-        assert ds.ContentQualification == "RESEARCH"
         assert ds.ImageType[0] == "DERIVED"
 
 

@@ -26,6 +26,7 @@ from pipelines.contract import (
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from tests.dicomnode.objects.results import CONTEXT, GRID, a_volume, dataset, derive
+from tests.dicomnode.objects.small_hearts import two_hearts
 from tests.dicomnode.objects.validator import errors_in
 from tests.factories import Change, a_tomo, changed, without
 
@@ -36,6 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DerivedInstance]
     return derive(tmp_path_factory.mktemp("made"))
 
 
+NO_NM_IMAGE = ("structured report", "report page")
 KIND_OF = {
     "reconstruction": (InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 911),
     "attenuation-corrected reconstruction": (
@@ -43,28 +45,64 @@ KIND_OF = {
     ),
     "attenuation map": (InstanceContent.MU_MAP, ["DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"], 921),
     "denoised projections": (InstanceContent.PROJECTIONS, ["DERIVED", "PRIMARY", "TOMO", "EMISSION"], 901),
+    "short axis": (InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 931),
+    "attenuation-corrected short axis": (
+        InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 932,
+    ),
     "report page": (InstanceContent.OTHER, ["DERIVED", "SECONDARY"], 941),
 }  # fmt: skip
 
 
 def test_each_kind_is_filed_as_what_it_is(made: dict[str, DerivedInstance]) -> None:
-    for kind, instance in made.items():
-        content, image_type, number = KIND_OF[kind]
+    for kind, (content, image_type, number) in KIND_OF.items():
+        instance = made[kind]
         ds = dataset(instance)
         assert read_header(instance.file_bytes).content is content
         assert list(ds.ImageType) == image_type
         assert ds.SeriesNumber == number
 
 
-def test_only_the_attenuation_corrected_reconstruction_claims_the_correction(made: dict[str, DerivedInstance]) -> None:
-    assert list(dataset(made["reconstruction"]).CorrectedImage) == ["UNIF", "COR"]
-    assert list(dataset(made["attenuation-corrected reconstruction"]).CorrectedImage) == ["UNIF", "COR", "ATTN"]
+def test_only_attenuation_corrected_images_claim_the_correction(made: dict[str, DerivedInstance]) -> None:
+    for kind in ("reconstruction", "short axis"):
+        assert list(dataset(made[kind]).CorrectedImage) == ["UNIF", "COR"]
+        assert list(dataset(made[f"attenuation-corrected {kind}"]).CorrectedImage) == ["UNIF", "COR", "ATTN"]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_short_axis_reads_back_where_the_ventricle_lies(
+    place: int, made: dict[str, DerivedInstance], tmp_path: Path
+) -> None:
+    heart = two_hearts()[place]
+    kind = ("short axis", "attenuation-corrected short axis")[place]
+    path = tmp_path / "short_axis.dcm"
+    path.write_bytes(made[kind].file_bytes)
+    back = read_volume([path])
+    assert np.allclose(back.grid.matrix, heart.short_axis.grid.matrix, atol=1e-4)
+    assert np.abs(back.values - heart.short_axis.values).max() <= 0.501 * heart.short_axis.values.max() / 32767
+    middle = (np.array(back.grid.shape) - 1) / 2
+    apex = back.grid.index_of(heart.ventricle.apex_mm)  # z, y, x
+    base = back.grid.index_of(heart.ventricle.base_mm)
+    assert np.allclose([apex[1:], base[1:]], middle[1:], atol=1e-3)  # the long axis is the middle of all slices
+    assert apex[0] < base[0]
+
+
+def test_a_short_axis_says_what_it_shows(made: dict[str, DerivedInstance]) -> None:
+    ds = dataset(made["short axis"])
+    detector = ds.DetectorInformationSequence[0]
+    along_row, along_column = np.reshape(detector.ImageOrientationPatient, (2, 3)).astype(float)
+    assert np.abs(along_row).max() < 0.99  # oblique
+    assert detector.ViewCodeSequence[0].CodeValue == "103340004"
+    assert ds.SliceProgressionDirection == "APEX_TO_BASE"
+    to_base = np.subtract(two_hearts()[0].ventricle.base_mm, two_hearts()[0].ventricle.apex_mm)
+    assert np.cross(along_row, along_column) @ to_base * ds.SpacingBetweenSlices > 0
+    assert [item.CodeValue for item in ds.DerivationCodeSequence] == ["113963", "113085"]
+    assert ds.FrameOfReferenceUID == dcmread(BytesIO(a_tomo())).FrameOfReferenceUID
 
 
 def test_nm_images_hold_what_the_validator_does_not_look_at(made: dict[str, DerivedInstance]) -> None:
     forbidden = ("RescaleSlope", "Units", "DecayCorrection", "PresentationIntentType", "ImagePositionPatient")
     for kind, instance in made.items():
-        if kind == "report page":
+        if kind in NO_NM_IMAGE:
             continue
         ds = dataset(instance)
         assert not [keyword for keyword in forbidden if keyword in ds], kind
@@ -149,10 +187,10 @@ def test_denoised_projections_keep_the_frames_and_geometry_of_their_source(
 
 def test_the_position_of_a_source_without_a_frame_of_reference_is_its_own(tmp_path: Path) -> None:
     made = derive(tmp_path, changed(a_tomo(), without("FrameOfReferenceUID")))
-    frames = {dataset(instance).FrameOfReferenceUID for kind, instance in made.items() if kind != "report page"}
+    frames = {dataset(instance).FrameOfReferenceUID for kind, instance in made.items() if kind not in NO_NM_IMAGE}
     assert len(frames) == 1
     source = dcmread(BytesIO(a_tomo()))
-    kept = {dataset(i).FrameOfReferenceUID for kind, i in derive(tmp_path).items() if kind != "report page"}
+    kept = {dataset(i).FrameOfReferenceUID for kind, i in derive(tmp_path).items() if kind not in NO_NM_IMAGE}
     assert kept == {source.FrameOfReferenceUID}
 
 

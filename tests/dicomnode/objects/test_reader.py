@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.virtual_study import VirtualStudy
-from pipelines.contract import Acquisition, CardiacState
+from pipelines.contract import Acquisition, CardiacState, PatientSex
 from pipelines.images import Projections
 from tests.factories import a_tomo, as_file, quick_dataset, setting, some_projections, without
 
@@ -29,6 +29,27 @@ def projections_of(file: bytes, folder: Path) -> Projections:
     projections = read(file, folder).projections
     assert projections is not None
     return projections
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ("F", PatientSex.FEMALE), ("M", PatientSex.MALE), ("f ", PatientSex.FEMALE),
+        ("O", PatientSex.UNKNOWN), ("", PatientSex.UNKNOWN), ("?", PatientSex.UNKNOWN),
+    ],
+)  # fmt: skip
+def test_the_patients_sex_is_the_one_that_the_study_states(stated: str, expected: PatientSex, tmp_path: Path) -> None:
+    assert read(a_tomo(change=setting(PatientSex=stated)), tmp_path).sex is expected
+
+
+@pytest.mark.parametrize(("stated", "expected"), [("370.5", 370.5), ("0.000000", None), ("", None), ("-1", None)])
+def test_the_injected_activity_is_in_mbq_and_zero_means_that_it_is_not_known(
+    stated: str, expected: float | None, tmp_path: Path
+) -> None:
+    def change(ds: Dataset) -> None:
+        _set(ds.RadiopharmaceuticalInformationSequence[0], {"RadionuclideTotalDose": stated})
+
+    assert read(a_tomo(change=change), tmp_path).injected_mbq == expected
 
 
 def rotation(**elements: object) -> Change:

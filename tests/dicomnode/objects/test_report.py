@@ -1,153 +1,90 @@
-"""The report page: drawn for physicians, the same each time, whatever the header holds."""
+"""The report page: the pipeline's picture under a strip that says whose it is, whatever the header holds."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 
 from dicomnode.objects.derivation import DerivationContext, Sources, read_sources
-from dicomnode.objects.page import HEIGHT, WIDTH, Block, LpsVolume, PageContent, draw_page
-from dicomnode.objects.reader import read_acquisition
-from dicomnode.objects.report import page_content, write_report
+from dicomnode.objects.report import strip_content, write_report
+from dicomnode.objects.strip import HEIGHT, WIDTH, draw_strip
 from dicomnode.objects.virtual_study import VirtualStudy
-from pipelines.contract import Acquisition, Derived, DerivedKind, Finding, PipelineResult, Provenance, Verdict
-from pipelines.geometry import VoxelGrid
-from pipelines.images import Unit, Volume
-from tests.factories import NOON, a_tomo, changed, setting, some_projections, without
+from pipelines.contract import PipelineResult, Provenance
+from tests.dicomnode.objects.results import a_page
+from tests.factories import NOON, a_tomo, changed, setting, without
 
-CONTEXT = DerivationContext("reconstruction", "1", "0.1.0", {}, NOON)
-GRID = VoxelGrid.axial((24, 32, 32), (8.0, 8.0, 8.0), (0.0, 0.0, 0.0))
-
-
-def a_heart(grid: VoxelGrid = GRID) -> Volume:
-    """Return a volume with one bright spot left, in front and above the middle, 40 mm each."""
-    values = np.full(grid.shape, 0.01, np.float32)
-    z, y, x = grid.index_of((44.0, -44.0, 20.0)).round().astype(int)
-    values[z, y, x] = 1.0
-    return Volume(values, grid, Unit.PROPORTIONAL_COUNTS)
+CONTEXT = DerivationContext("attenuation_correction", "1", "0.1.0", {}, NOON)
+RESULT = PipelineResult((), Provenance("attenuation_correction", "1"))
 
 
-def page(**changed_part: Any) -> PageContent:
-    content = PageContent("Name", "Study", "Title", False, (("nAC", a_heart()),), projections=some_projections())
-    return replace(content, **changed_part)
-
-
-def differ(one: np.ndarray, other: np.ndarray) -> bool:
-    return not np.array_equal(one, other)
-
-
-def test_the_page_is_an_rgb_picture_of_fixed_size_with_something_on_it() -> None:
-    pixels = draw_page(page())
-    assert pixels.shape == (HEIGHT, WIDTH, 3)
-    assert pixels.dtype == np.uint8
-    assert pixels.std() > 20
-
-
-def test_the_same_content_gives_the_same_pixels() -> None:
-    assert np.array_equal(draw_page(page()), draw_page(page()))
-
-
-def test_each_part_of_the_content_shows() -> None:
-    plain = draw_page(page())
-    mu_map = Volume(np.full(GRID.shape, 0.15, np.float32), GRID, Unit.PER_CM)
-    for part in (
-        {"patient": "Another"},
-        {"study": "Another"},
-        {"title": "Another"},
-        {"virtual": True},
-        {"volumes": (("nAC", a_heart()), ("AC", a_heart()))},
-        {"mu_map": mu_map},
-        {"projections": None},
-        {"blocks": (Block("Checks", ("pass: fine",)),)},
-    ):
-        assert differ(plain, draw_page(page(**part))), part
-
-
-def test_a_warning_is_printed_in_red() -> None:
-    def red(pixels: np.ndarray) -> int:
-        return int(((pixels[..., 0] > 150) & (pixels[..., 1] < 60) & (pixels[..., 2] < 60)).sum())
-
-    calm = draw_page(page(volumes=(), blocks=(Block("Checks", ("warn: few counts",)),)))
-    warned = draw_page(page(volumes=(), blocks=(Block("Checks", ("! warn: few counts",)),)))
-    assert red(warned) > red(calm) + 50
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize(
-    "words", ["$\\frac{broken", "山田 太郎", "line\nbreak", "x" * 500, "", "\x07\x1b[31m", "A & B <b>", "a_b^c"]
-)
-def test_no_text_breaks_the_page(words: str) -> None:
-    blocks = (Block(words, (words, *[f"line {k}" for k in range(100)])), Block("after", (words,)))
-    draw_page(page(patient=words, study=words, title=words, volumes=(), projections=None, blocks=blocks))
-
-
-def test_an_empty_volume_and_no_volume_can_be_drawn() -> None:
-    draw_page(page(volumes=(("empty", Volume(np.zeros(GRID.shape, np.float32), GRID, Unit.COUNTS)),)))
-    draw_page(page(volumes=(), projections=None))
-
-
-@pytest.mark.parametrize(
-    "grid",
-    [
-        GRID,
-        VoxelGrid((24, 32, 32), ((8, 0, 0, -124), (0, 8, 0, -124), (0, 0, -8, 92), (0, 0, 0, 1))),  # head first
-        VoxelGrid((24, 32, 32), ((-8, 0, 0, 124), (0, 8, 0, -124), (0, 0, 8, -92), (0, 0, 0, 1))),  # left first
-        VoxelGrid((32, 32, 24), ((0, 0, 8, -124), (0, 8, 0, -124), (8, 0, 0, -92), (0, 0, 0, 1))),  # sagittal
-    ],
-)
-def test_the_heart_is_shown_left_and_in_front_however_the_volume_is_stored(grid: VoxelGrid) -> None:
-    turned = LpsVolume.of(a_heart(grid))
-    z, y, x = (int(k) for k in np.unravel_index(np.argmax(turned.values), turned.values.shape))
-    middle = (np.array(turned.values.shape) - 1) / 2
-    assert (z > middle[0], y < middle[1], x > middle[2]) == (True, True, True)
-    assert turned.heart() == (z, y, x)
-    assert turned.origin_mm[0] + z * turned.voxel_mm[0] == pytest.approx(20.0)
-
-
-def sources_of(file: bytes, folder: Path) -> tuple[Sources, Acquisition]:
+def sources_of(file: bytes, folder: Path) -> Sources:
     path = folder / "source.dcm"
     path.write_bytes(file)
-    return read_sources([path]), read_acquisition(path)
+    return read_sources([path])
 
 
-RESULT = PipelineResult(
-    (Derived(DerivedKind.RECONSTRUCTION, a_heart(), "OSEM, 4 iterations"),),
-    Provenance("reconstruction", "1", (("iterations", "4"),), ("holes are parallel",)),
-    (Finding(Verdict.PASS, "counts agree"), Finding(Verdict.WARN, "few counts")),
-)
-
-
-def test_the_page_says_who_what_how_and_what_the_checks_found(tmp_path: Path) -> None:
-    study = VirtualStudy(patient_name="Virtual^Patient 7", series_description="Stress")
-    source = changed(a_tomo(study=study), setting(PatientBirthDate="19500102", AccessionNumber="A-1"))
-    content = page_content(*sources_of(source, tmp_path), RESULT, CONTEXT)
-    assert content.patient == "Virtual Patient 7    ID VIRTUAL-0001    born 1950-01-02    O"
-    assert content.study.endswith("Stress   |   2026-03-02   |   accession A-1")
+def test_the_strip_says_who_and_what_and_with_which_camera(tmp_path: Path) -> None:
+    study = VirtualStudy(patient_name="Virtual^Patient 7", patient_sex="F", injected_mbq=370.0)
+    source = changed(
+        a_tomo(study=replace(study, series_description="Stress")),
+        setting(
+            PatientBirthDate="19500102", AccessionNumber="A-1", Manufacturer="ACME", ManufacturerModelName="Gamma 1"
+        ),
+    )
+    content = strip_content(sources_of(source, tmp_path), CONTEXT)
+    assert content.patient == "Virtual Patient 7    ID VIRTUAL-0001    born 1950-01-02    sex F"
+    assert content.study == "   |   ".join([study.study_description, "2026-03-02", "accession A-1", "Stress"])
+    assert content.acquisition.startswith("ACME Gamma 1   |   VIRTUAL   |   acquired 2026-03-02 12:00   |   370 MBq")
+    assert content.title == "Attenuation correction"
     assert content.virtual
-    lines = {block.title: block.lines for block in content.blocks}
-    assert "6 views from 225 deg, 6 deg apart, clockwise seen from the feet" in lines["Acquisition"]
-    assert "radius 250 mm" in lines["Acquisition"]
-    assert "OSEM, 4 iterations" in lines["Made by"]
-    assert lines["Checks"] == ("! warn: few counts", "pass: counts agree")
-    assert "holes are parallel" in lines["Assumed"]
+
+
+def test_what_the_header_does_not_say_is_left_out(tmp_path: Path) -> None:
+    bare = without("PatientBirthDate", "PatientSex", "StudyDescription", "StudyDate", "AcquisitionDate", "Manufacturer")
+    file = changed(changed(a_tomo(), bare), setting(PatientName="", PatientID="", ManufacturerModelName=""))
+    content = strip_content(sources_of(file, tmp_path), CONTEXT)
+    assert content.patient == "(no name)    ID (none)"
+    assert content.study == "TOMO"
+    assert "acquired" not in content.acquisition
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "Yamada Tarou"),
+        ("山田^太郎=Ямада^Таро", "Ямада Таро"),
+        ("=山田^太郎", "山田 太郎"),
+        ("^^^", "(no name)"),
+    ],
+)
+def test_a_name_is_printed_the_first_way_that_can_be_read(name: str, shown: str, tmp_path: Path) -> None:
+    file = changed(a_tomo(), setting(PatientName=name))
+    assert strip_content(sources_of(file, tmp_path), CONTEXT).patient.split("    ")[0] == shown
 
 
 def test_a_real_patient_is_never_called_virtual(tmp_path: Path) -> None:
     real = changed(a_tomo(), without("SyntheticData"))
-    assert not page_content(*sources_of(real, tmp_path), RESULT, CONTEXT).virtual
+    assert not strip_content(sources_of(real, tmp_path), CONTEXT).virtual
 
 
-def test_the_page_is_stored_as_a_secondary_capture_that_shows_it(tmp_path: Path) -> None:
-    sources, acquisition = sources_of(a_tomo(), tmp_path)
-    written = write_report(sources, acquisition, RESULT, CONTEXT)
+def test_the_page_is_stored_as_a_secondary_capture_with_the_strip_on_top(tmp_path: Path) -> None:
+    sources = sources_of(a_tomo(), tmp_path)
+    written = write_report(sources, RESULT, a_page(), CONTEXT)
     ds = dcmread(BytesIO(written.file_bytes))
     assert ds.SOPClassUID == "1.2.840.10008.5.1.4.1.1.7"
     assert ds.BurnedInAnnotation == "YES"
     assert (ds.PhotometricInterpretation, ds.BitsAllocated, ds.SamplesPerPixel) == ("RGB", 8, 3)
-    assert np.array_equal(ds.pixel_array, draw_page(page_content(sources, acquisition, RESULT, CONTEXT)))
+    pixels = ds.pixel_array
+    assert np.array_equal(pixels[:HEIGHT], draw_strip(strip_content(sources, CONTEXT)))
+    assert np.array_equal(pixels[HEIGHT:], a_page())
+
+
+def test_a_page_that_does_not_fit_under_the_strip_is_refused(tmp_path: Path) -> None:
+    for page in (np.zeros((50, WIDTH - 1, 3), np.uint8), np.zeros((50, WIDTH), np.uint8)):
+        with pytest.raises(ValueError, match="1600 pixels wide"):
+            write_report(sources_of(a_tomo(), tmp_path), RESULT, page, CONTEXT)

@@ -35,7 +35,8 @@ def a_result(verdict: Verdict = Verdict.PASS, text: str = "checked") -> Pipeline
     grid = VoxelGrid.axial((4, 6, 6), (6.4, 6.4, 6.4), (0.0, 0.0, 0.0))
     values = np.arange(144, dtype=np.float32).reshape(grid.shape)
     volume = Derived(DerivedKind.RECONSTRUCTION, Volume(values, grid, Unit.PROPORTIONAL_COUNTS), "made by a test")
-    return PipelineResult((volume,), Provenance("reconstruction", "1.0.0"), (Finding(verdict, text),))
+    page = np.full((20, 1600, 3), 255, dtype=np.uint8)
+    return PipelineResult((volume,), Provenance("reconstruction", "1.0.0"), (Finding(verdict, text),), page=page)
 
 
 def received(file_bytes: bytes, association: str = "a1", calling_ae_title: str = "SPECT1") -> ReceivedInstance:

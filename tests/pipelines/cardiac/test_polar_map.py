@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipelines.cardiac.left_ventricle import find_left_ventricle
-from pipelines.cardiac.polar_map import PolarMap, as_disk, polar_map
+from pipelines.cardiac.polar_map import BASAL_MARGIN_MM, PolarMap, as_disk, polar_map
 from pipelines.cardiac.segments import (
     ANGLES,
     NAMES,
@@ -40,7 +40,7 @@ def test_an_even_wall_gives_an_even_map(even: PolarMap) -> None:
 
 def test_the_maps_area_is_that_of_the_wall(even: PolarMap) -> None:
     heart = Heart()
-    level = np.linspace(heart.base + 5.0, heart.half_length, 4001) / heart.half_length
+    level = np.linspace(heart.base + BASAL_MARGIN_MM, heart.half_length, 4001) / heart.half_length
     level = (level[1:] + level[:-1]) / 2
     ring = 2 * np.pi * heart.half_width * np.sqrt(heart.half_length**2 - (heart.half_length**2 - 26.0**2) * level**2)
     true = float(ring.mean() * (level[-1] - level[0]))

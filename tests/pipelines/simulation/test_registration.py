@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from pipelines.images import Unit, Volume
+from pipelines.simulation.energy import hounsfield_from_mu, mu_from_hounsfield
 from pipelines.simulation.registration import (
     Misregistration,
     attenuation_map,
     computed_tomography,
-    hounsfield_from_mu,
-    mu_from_hounsfield,
 )
 from pipelines.simulation.virtual_patient import VirtualPatient
 

@@ -1,10 +1,14 @@
-"""What a rule may set for the pipeline `reconstruction`; checked when the configuration is read, without torch."""
+"""What a rule may set for every pipeline; checked when the configuration is read, without torch."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from pipelines.cardiac.heart_frame import Point
+from pipelines.cardiac.left_ventricle import Guidance
 from pipelines.contract import OptionValue
 from pipelines.physics.collimator import LEHR, Collimator
 
@@ -16,6 +20,7 @@ class Options:
     """What a rule may set, with the defaults of the denoising paper (Aghakhan Olia et al. 2022).
 
     `cdr` models the collimator's blur: either `collimator` names a maker of the table, or the three lengths are given.
+    The heart's places are "x, y, z" in patient coordinates (LPS, mm), set by a person where the heart was missed.
     """
 
     iterations: int = 8
@@ -29,14 +34,18 @@ class Options:
     intrinsic_fwhm_mm: float = 3.8
     scatter: str = "none"  # or "windows": TEW, DEW
     motion_correction: bool = False
+    heart_near_mm: str = ""
+    heart_apex_mm: str = ""
+    heart_base_mm: str = ""
+    normal_limits: str = ""  # a folder with a site's own limits; they replace ours
 
     @classmethod
-    def of(cls, given: Mapping[str, OptionValue]) -> Options:
+    def of(cls, given: Mapping[str, OptionValue]) -> Self:
         """Return the options; raises ValueError on an unknown name or a value that makes no sense."""
         unknown = sorted(set(given) - set(cls.__dataclass_fields__))
         if unknown:
             known = ", ".join(cls.__dataclass_fields__)
-            raise ValueError(f"the reconstruction has no option {', '.join(unknown)}; it has {known}")
+            raise ValueError(f"there is no option {', '.join(unknown)}; there are {known}")
         chosen = cls(**given)  # type: ignore[arg-type]
         whole = (chosen.iterations, chosen.subsets)
         if any(isinstance(value, bool) or not isinstance(value, int) or value < 1 for value in whole):
@@ -50,7 +59,13 @@ class Options:
         if chosen.scatter not in SCATTER:
             raise ValueError(f"scatter is {' or '.join(SCATTER)}, not {chosen.scatter!r}")
         chosen.camera_collimator()
+        chosen.guidance()
         return chosen
+
+    def guidance(self) -> Guidance:
+        """Return what a person said of the heart; raises ValueError on a place that is none."""
+        places = (self.heart_near_mm, self.heart_apex_mm, self.heart_base_mm)
+        return Guidance(*(_place(words) if words else None for words in places))
 
     def camera_collimator(self) -> Collimator | None:
         """Return the collimator whose blur is to be modelled, if any; raises ValueError when it is not described."""
@@ -67,6 +82,45 @@ class Options:
                 "intrinsic_fwhm_mm"
             )
         return Collimator("collimator as configured", *lengths)
+
+
+@dataclass(frozen=True)
+class DenoisingOptions(Options):
+    """What a rule may set for the pipeline `denoising` besides.
+
+    The share of the full dose is `dose_fraction`; where that is 0, the injected activity over `full_dose_mbq`; where
+    the study or the rule doesn't say, its counts over `full_dose_counts`; else the study counts as full dose.
+    """
+
+    dose_fraction: float = 0.0
+    full_dose_mbq: float = 0.0  # the site's usual activity
+    full_dose_counts: float = 0.0  # in the photopeak of the site's usual study
+    model: str = "denoiser"
+    models: str = ""  # a folder with a site's own models; empty: those that are shipped
+
+    @classmethod
+    def of(cls, given: Mapping[str, OptionValue]) -> Self:
+        """Return the options; raises ValueError on an unknown name or a value that makes no sense."""
+        chosen = super().of(given)
+        if not _is_number(chosen.dose_fraction) or not 0 <= chosen.dose_fraction <= 1:
+            raise ValueError(f"dose_fraction must lie in (0, 1], or be 0 if unknown, not {chosen.dose_fraction!r}")
+        for name in ("full_dose_mbq", "full_dose_counts"):
+            value = getattr(chosen, name)
+            if not _is_number(value) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is a positive number, or 0 if unknown, not {value!r}")
+        if not isinstance(chosen.model, str) or not isinstance(chosen.models, str) or not chosen.model.isidentifier():
+            raise ValueError(f"model is a name of letters and digits, models a folder, not {chosen.model!r}")
+        return chosen
+
+
+def _place(words: str) -> Point:
+    try:
+        x, y, z = (float(word) for word in words.split(","))
+    except (AttributeError, ValueError):
+        raise ValueError(f'a place is "x, y, z" in mm, not {words!r}') from None
+    if not all(map(math.isfinite, (x, y, z))):
+        raise ValueError(f"a place is finite, not {words!r}")
+    return x, y, z
 
 
 def _is_number(value: object) -> bool:

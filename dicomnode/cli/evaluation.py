@@ -1,0 +1,62 @@
+"""`evaluate`: the papers' tables on virtual patients, each number beside the paper's."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from dicomnode.cli.app import JsonOption, app
+from dicomnode.cli.processes import use_one_thread
+
+evaluate = typer.Typer(help="The papers' tables on virtual patients; nothing in them is clinical evidence.")
+app.add_typer(evaluate, name="evaluate")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@evaluate.command("low-dose")
+def low_dose(
+    out: Annotated[
+        Path | None, typer.Option(help="Where tables.md and tables.json go; else they're printed only.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the cohort.")] = 1,
+    patients: Annotated[int | None, typer.Option(min=2, help="Only so many of the 35 test patients.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the denoising paper's low-dose rows (Table 1): half, quarter and eighth dose against full dose."""
+    from pipelines.training import low_dose_table
+
+    plans = low_dose_table.plans(seed, patients)
+    rows = list(in_processes(low_dose_table.measure, plans, jobs, "Test patients"))
+    document = low_dose_table.as_json(rows)
+    tables = low_dose_table.as_markdown(rows)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
+        (out / "tables.md").write_text(tables)
+    print(json.dumps(document) if as_json else tables)
+
+
+def in_processes(work: Callable[[T], R], orders: Sequence[T], jobs: int, words: str) -> Iterator[R]:
+    """Yield what `work` makes of each order, in order, with a progress bar on a terminal."""
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        yield from progress.track(_results(work, orders, jobs), total=len(orders), description=words)
+
+
+def _results(work: Callable[[T], R], orders: Sequence[T], jobs: int) -> Iterator[R]:
+    if jobs == 1:
+        yield from map(work, orders)
+        return
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
+        yield from pool.map(work, orders)

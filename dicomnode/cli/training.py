@@ -1,0 +1,158 @@
+"""`train`: learns a network's weights from a folder of DICOM studies, virtual or a site's own."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dicomnode.cli.app import app
+from dicomnode.errors import StudyUnsuitable
+
+training = typer.Typer(help="Train a network; goes on where an interrupted training stopped.", no_args_is_help=True)
+app.add_typer(training, name="train")
+
+
+class Model(Enum):
+    """Which denoiser is trained."""
+
+    OURS = "ours"
+    PAPER = "paper"
+
+
+class Preset(Enum):
+    """Learning rate of the paper's networks: as printed, or one that doesn't diverge."""
+
+    PAPER = "paper"
+    STABLE = "stable"
+
+
+@training.command()
+def denoiser(
+    data: Annotated[Path, typer.Option(help="Folder of NM TOMO or GATED TOMO files, searched to its depths.")],
+    out: Annotated[Path, typer.Option(help="Where weights, model card, curves and checkpoints go.")],
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Train for so long; 60 unless said (paper: 50 epochs).")
+    ] = None,
+    epochs: Annotated[float | None, typer.Option(min=0.001, help="Or: so many passes over the data.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, data and epochs give the same weights.")] = 0,
+    members: Annotated[int, typer.Option(min=1, max=16, help="Networks of the ensemble; minutes are shared.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="What the model is called: denoiser, or paper and its dose.")] = None,
+    model: Annotated[Model, typer.Option(help="Our denoiser, or the paper's network as a baseline.")] = Model.OURS,
+    dose: Annotated[float, typer.Option(min=0.01, max=0.99, help="Paper: the one dose it is trained for.")] = 0.5,
+    gated: Annotated[bool, typer.Option("--gated", help="Paper: learn from single gates, not from their sum.")] = False,
+    preset: Annotated[Preset, typer.Option(help="Paper: its learning rate.")] = Preset.PAPER,
+) -> None:
+    """Train the denoiser on a site's own studies, or on virtual ones, by foretelling counts that were held out.
+
+    Patients are split: a tenth of them chooses the weights. The same command goes on after an interruption.
+    """
+    from pipelines.images import UnsuitableAcquisition
+    from pipelines.training.denoiser_data import split_by_patient
+    from pipelines.training.progress_checkpoint import OtherTraining
+
+    ours = model is Model.OURS
+    budget = _budget(minutes, epochs, ours)
+    place = _device(device)
+    named = name or ("denoiser" if ours else f"paper-{'gated-' if gated else ''}{dose:g}")
+    studies, evidence = _read(data)
+    try:
+        cohort = split_by_patient(studies, seed)
+        with _shown(members if ours else 1) as report:
+            if ours:
+                from pipelines.training.denoiser_training import DenoiserSettings, train_denoiser
+                from pipelines.training.progress_loop import Course
+
+                settings = DenoiserSettings(seed=seed, members=members)
+                train_denoiser(
+                    cohort, settings, Course(budget), out, name=named, evidence=evidence, device=place, report=report
+                )
+            else:
+                from pipelines.training.paper_denoiser import LEARNING_RATES, PaperSettings, train_paper
+
+                paper = PaperSettings(dose, gated, seed, LEARNING_RATES[preset.value])
+                train_paper(cohort, paper, budget, out, name=named, evidence=evidence, device=place, report=report)
+    except (UnsuitableAcquisition, OtherTraining) as error:
+        raise StudyUnsuitable(str(error)) from None
+    print(out / f"{named}.json")
+
+
+def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
+    from pipelines.training.paper_denoiser import EPOCHS
+    from pipelines.training.progress import Budget
+
+    if minutes is not None and epochs is not None:
+        raise typer.BadParameter("either --minutes or --epochs, not both")
+    if minutes is not None:
+        return Budget(minutes=minutes)
+    if epochs is not None:
+        return Budget(epochs=epochs)
+    return Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS)
+
+
+def _device(name: str) -> str:
+    from pipelines.training.progress_loop import usable_device
+
+    try:
+        return usable_device(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from None
+
+
+def _read(folder: Path) -> tuple[list[Any], str]:
+    """Return all projections below a folder, and what kind of patients they are of.
+
+    Files that hold none are passed over. Raises StudyUnsuitable if nothing is left.
+    """
+    from dicomnode.objects.elements import text, texts
+    from dicomnode.objects.reader import read_acquisition, read_dataset_file
+    from pipelines.images import UnsuitableAcquisition
+    from pipelines.training.denoiser_data import training_studies
+    from pipelines.training.model_card import OF_A_SITE, VIRTUAL
+
+    studies: list[Any] = []
+    passed_over: list[str] = []
+    virtual = True
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        try:
+            ds = read_dataset_file(path)
+            if texts(ds, "ImageType")[:1] == ("DERIVED",):
+                raise StudyUnsuitable("a derived image holds no counts as they were measured")
+            projections = read_acquisition(path).projections
+            if projections is None:
+                raise StudyUnsuitable("a reconstruction, not projections")
+            patient = text(ds, "PatientID") or text(ds, "StudyInstanceUID")
+            studies += training_studies(projections, hashlib.sha256(patient.encode()).hexdigest()[:16])
+            virtual &= patient.startswith("VIRTUAL-")
+        except (StudyUnsuitable, UnsuitableAcquisition) as error:
+            passed_over.append(f"{path.name}: {error}")
+    if not studies:
+        why = f"; the first of {len(passed_over)} files: {passed_over[0]}" if passed_over else ""
+        raise StudyUnsuitable(f"{folder}: found no NM TOMO or GATED TOMO image to learn from{why}")
+    print(f"{len(studies)} sets of projections; {len(passed_over)} other files were passed over", file=sys.stderr)
+    return studies, VIRTUAL if virtual else OF_A_SITE
+
+
+@contextmanager
+def _shown(members: int) -> Iterator[Callable[[int, Any], None]]:
+    """Show a training's progress on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        bars = [
+            progress.add_task(f"Network {number + 1} of {members}", total=1.0, loss="") for number in range(members)
+        ]
+
+        def report(member: int, checked: Any) -> None:
+            loss = f"held out {checked.held_out:.5f}, training {checked.train:.5f}"
+            progress.update(bars[member], completed=checked.spent, loss=loss)
+
+        yield report

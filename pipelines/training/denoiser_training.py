@@ -1,0 +1,208 @@
+"""Trains our denoiser on noisy studies alone: it foretells, from a part of the counts, the counts held out from it.
+
+The loss is the Poisson likelihood of the held-out counts; its expectation is smallest for the true expected counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.networks.denoiser import ARCHITECTURE, WIDTH, Denoiser
+from pipelines.networks.weights import ModelCard, write_model
+from pipelines.training.denoiser_data import VALIDATION_DOSES, Batch, Cohort, draw_batch, validation_batches
+from pipelines.training.model_card import domain_of, rounded
+from pipelines.training.progress import Report, silent, write_curves
+from pipelines.training.progress_checkpoint import (
+    fill_network,
+    fill_optimizer,
+    network_tensors,
+    optimizer_tensors,
+)
+from pipelines.training.progress_loop import Course, Learner, train
+
+LOSS = "deviance per pixel of held-out counts"
+VERSION = "1.0.0"  # of network and training; it changes with everything that changes the weights
+_WARM_UP = 0.02  # share of the budget in which the learning rate rises
+
+
+@dataclass(frozen=True)
+class DenoiserSettings:
+    """How the denoiser is trained; with the data and a budget of epochs this says all."""
+
+    seed: int = 0
+    members: int = 1  # networks of the ensemble, each from its own seed
+    width: int = WIDTH
+    learning_rate: float = 3e-3
+    frames: int = 16  # of one step; a multiple of 4
+    crop: tuple[int, int] = (40, 64)  # rows, columns
+    kept: tuple[float, float] = (1 / 16, 0.9)  # the share of the counts that is seen
+    averaging: float = 0.999  # of the weights over the steps
+    validation_batches: int = 12
+
+
+def train_denoiser(
+    cohort: Cohort,
+    settings: DenoiserSettings,
+    course: Course,
+    folder: Path,
+    *,
+    name: str = "denoiser",
+    evidence: str = "",
+    device: str = "cpu",
+    report: Report = silent,
+) -> ModelCard:
+    """Train the members one after another; write weights, model card and curves into `folder`.
+
+    Goes on where an interrupted training stopped; the checkpoints are in `folder/checkpoints`. Raises OtherTraining
+    if the folder holds one with other settings, another budget or other data.
+    """
+    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION}
+    each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
+    results = []
+    for member in range(settings.members):
+        training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
+        learner: Learner = DenoiserLearner(cohort, settings, member, device)
+        checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
+        results.append(train(learner, each, training, checkpoint, member, report))
+        write_curves(folder, [result.state.history for result in results], LOSS)
+    networks = [_network(result.weights, settings.width) for result in results]
+    card = ModelCard(
+        name=name,
+        version=VERSION,
+        architecture=ARCHITECTURE,
+        settings={"width": settings.width, "learning_rate": settings.learning_rate, "least_dose": settings.kept[0]},
+        domain=domain_of(cohort.train),
+        seeds=tuple(settings.seed + member for member in range(settings.members)),
+        figures=_figures(networks, cohort, settings),
+        evidence=evidence,
+    )
+    return write_model(folder, card, [result.weights for result in results])
+
+
+class DenoiserLearner:
+    """One member of the ensemble as it learns, with the running average of its weights that is kept in the end."""
+
+    def __init__(self, cohort: Cohort, settings: DenoiserSettings, member: int, device: str = "cpu") -> None:
+        self._studies = cohort.train
+        self._settings = settings
+        self._member = member
+        self._device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed + member)
+            self._network = Denoiser(settings.width).to(device)
+        self._average = Denoiser(settings.width).to(device)
+        self._average.load_state_dict(self._network.state_dict())
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
+        self._validation = validation_batches(
+            cohort.held_out, settings.seed, settings.validation_batches, settings.frames, settings.crop
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which as many frames are drawn as there are views."""
+        return max(sum(study.views for study in self._studies) // self._settings.frames, 1)
+
+    def step(self, number: int, spent: float) -> float:
+        """Learn from the batch of this number; return its deviance per pixel."""
+        settings = self._settings
+        rng = np.random.default_rng([settings.seed, 3, self._member, number])
+        batch = draw_batch(self._studies, rng, settings.frames, settings.crop, settings.kept)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(spent)
+        self._optimizer.zero_grad()
+        loss = deviance(self._network, batch, self._device)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimizer.step()
+        self._follow(number)
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def _follow(self, number: int) -> None:
+        """Move the average of the weights a little toward the weights; faster in the beginning."""
+        share = 1.0 - min(self._settings.averaging, (1 + number) / (10 + number))
+        for mean, value in zip(self._average.parameters(), self._network.parameters(), strict=True):
+            mean.lerp_(value, share)
+
+    def check(self) -> float:
+        """Return the deviance per pixel of the averaged weights on held-out patients."""
+        return held_out_deviance([self._average], self._validation, self._device)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the averaged weights."""
+        return dict(self._average.state_dict())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weights, their average, and the optimizer's moments."""
+        return {
+            **network_tensors("network", self._network),
+            **network_tensors("average", self._average),
+            **optimizer_tensors("optimizer", self._optimizer),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to where `tensors` was called."""
+        fill_network("network", self._network, tensors)
+        fill_network("average", self._average, tensors)
+        fill_optimizer("optimizer", self._optimizer, tensors)
+
+
+def deviance(network: Denoiser, batch: Batch, device: str = "cpu") -> Tensor:
+    """Return twice the log-likelihood that the prediction of the held-out counts lacks, per pixel."""
+    expected = network(_tensor(batch.frames, device), _tensor(batch.context, device))
+    return _deviance(expected, batch, device)
+
+
+@torch.inference_mode()
+def held_out_deviance(networks: Sequence[Denoiser], batches: Sequence[Batch], device: str = "cpu") -> float:
+    """Return the deviance per pixel of the mean prediction of an ensemble."""
+    total = 0.0
+    for batch in batches:
+        frames, context = _tensor(batch.frames, device), _tensor(batch.context, device)
+        expected = torch.stack([network(frames, context) for network in networks]).mean(dim=0)
+        total += float(_deviance(expected, batch, device))
+    return total / len(batches)
+
+
+def _deviance(expected: Tensor, batch: Batch, device: str) -> Tensor:
+    counted = _tensor(batch.held_out, device)
+    foretold = expected * _tensor(batch.odds, device)[:, None, None]
+    return 2.0 * (foretold - counted + torch.xlogy(counted, counted) - torch.xlogy(counted, foretold)).mean()
+
+
+def _tensor(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) -> Tensor:
+    return torch.from_numpy(values).to(device)
+
+
+def _schedule(spent: float) -> float:
+    """Return the share of the learning rate: a short rise, then half a cosine down to a hundredth."""
+    return min(spent / _WARM_UP, 1.0) * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * spent))) + 1e-4
+
+
+def _network(weights: Mapping[str, Tensor], width: int) -> Denoiser:
+    network = Denoiser(width)
+    network.load_state_dict(dict(weights))
+    return network
+
+
+def _figures(networks: Sequence[Denoiser], cohort: Cohort, settings: DenoiserSettings) -> dict[str, float]:
+    """Return what the ensemble reaches on held-out patients beside the smooth estimate that it starts from."""
+    batches = validation_batches(
+        cohort.held_out, settings.seed + 1, settings.validation_batches, settings.frames, settings.crop
+    )
+    start = [Denoiser(settings.width)]
+    figures = {}
+    for number, dose in enumerate(VALIDATION_DOSES):
+        own = batches[number :: len(VALIDATION_DOSES)]
+        figures[f"held-out deviance per pixel at dose {dose:g}"] = held_out_deviance(networks, own)
+        figures[f"the same of a Gaussian filter at dose {dose:g}"] = held_out_deviance(start, own)
+    return rounded(figures)

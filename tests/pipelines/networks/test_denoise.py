@@ -1,0 +1,127 @@
+"""An acquisition is denoised as a whole: counts are kept, order and batches don't matter, every window and gate is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.images import Projections, UnsuitableAcquisition
+from pipelines.networks.denoise import denoise, load_denoiser
+from pipelines.networks.denoiser import ARCHITECTURE
+from pipelines.networks.weights import ModelCard, WeightsError, write_model
+from tests.factories import some_projections
+from tests.pipelines.networks.shared import a_denoiser
+
+
+def few_counts(views: int = 6, gates: int = 1, windows: int = 1, rows: int = 11, columns: int = 14) -> Projections:
+    """Return projections of some ten counts per pixel."""
+    projections = some_projections(views=views, gates=gates, windows=windows, rows=rows, columns=columns)
+    counts = np.random.default_rng(5).poisson(
+        10.0 * (1 + np.arange(views))[:, None, None] / views, projections.counts.shape
+    )
+    return replace(projections, counts=counts.astype(np.float32))
+
+
+@pytest.mark.parametrize(("views", "gates", "windows"), [(1, 1, 1), (6, 8, 2), (33, 1, 2)])
+def test_every_window_gate_and_view_is_denoised(views: int, gates: int, windows: int) -> None:
+    projections = few_counts(views, gates, windows)
+    denoised = denoise(projections, 0.5, [a_denoiser()])
+    assert denoised.expected.counts.shape == projections.counts.shape
+    assert denoised.spread.shape == projections.counts.shape
+    assert denoised.count_factor.shape == (windows, views)
+    assert denoised.expected.geometry == projections.geometry
+
+
+def test_each_view_keeps_its_counts() -> None:
+    projections = few_counts(gates=4)
+    expected = denoise(projections, 0.25, [a_denoiser()]).expected.counts
+    measured = projections.counts.sum(axis=(1, 3, 4))
+    assert np.allclose(0.25 * expected.sum(axis=(1, 3, 4)), measured, rtol=1e-4)
+
+
+def test_the_factor_tells_how_far_the_prediction_was_off() -> None:
+    projections = few_counts()
+    network = a_denoiser()
+    factor = denoise(projections, 0.5, [network]).count_factor
+    assert not np.allclose(factor, 1.0, atol=1e-3)  # random weights don't know how much there is
+    raw = denoise(projections, 0.5, [network]).expected.counts / factor[:, None, :, None, None]
+    assert np.allclose(factor, projections.counts.sum(axis=(1, 3, 4)) / (0.5 * raw.sum(axis=(1, 3, 4))), rtol=1e-4)
+
+
+def test_the_virtual_full_dose_holds_every_measured_count() -> None:
+    projections = few_counts()
+    denoised = denoise(projections, 0.25, [a_denoiser()])
+    added = denoised.virtual_full_dose.counts - projections.counts
+    assert bool((added > 0).all())
+    assert np.allclose(added, 0.75 * denoised.expected.counts, rtol=1e-4, atol=1e-5)
+
+
+def test_at_full_dose_nothing_is_added() -> None:
+    projections = few_counts()
+    assert np.array_equal(denoise(projections, 1.0, [a_denoiser()]).virtual_full_dose.counts, projections.counts)
+
+
+def test_the_order_in_which_views_are_stored_does_not_matter() -> None:
+    projections = few_counts(views=9)
+    order = np.random.default_rng(1).permutation(9)
+    geometry = projections.geometry
+    angles = tuple(geometry.angles_deg[view] for view in order)
+    shuffled = replace(
+        projections, counts=projections.counts[:, :, order], geometry=replace(geometry, angles_deg=angles)
+    )
+    plain, other = (denoise(one, 0.5, [a_denoiser()]).expected.counts for one in (projections, shuffled))
+    assert np.allclose(other, plain[:, :, order], rtol=1e-4)
+
+
+def test_the_size_of_the_batch_does_not_matter_and_nothing_is_random() -> None:
+    projections = few_counts(views=7, gates=2)
+    one, all_at_once, again = (
+        denoise(projections, 0.5, [a_denoiser()], batch=batch).expected.counts for batch in (1, 32, 32)
+    )
+    assert np.allclose(one, all_at_once, rtol=1e-4)
+    assert np.array_equal(all_at_once, again)
+
+
+def test_the_spread_is_what_the_members_disagree_about() -> None:
+    projections = few_counts()
+    alike = denoise(projections, 0.5, [a_denoiser(1), a_denoiser(1)])
+    unlike = denoise(projections, 0.5, [a_denoiser(1), a_denoiser(2)])
+    assert float(alike.spread.max()) == 0.0
+    assert float(unlike.spread.min()) >= 0.0
+    assert float(unlike.spread.mean()) > 0.01
+
+
+@pytest.mark.parametrize("dose", [0.0, -1.0, 1.1, float("nan")])
+def test_an_impossible_dose_is_refused(dose: float) -> None:
+    with pytest.raises(UnsuitableAcquisition, match="dose fraction"):
+        denoise(few_counts(), dose, [a_denoiser()])
+
+
+def test_negative_counts_and_an_empty_ensemble_are_refused() -> None:
+    projections = few_counts()
+    with pytest.raises(UnsuitableAcquisition, match="negative"):
+        denoise(replace(projections, counts=projections.counts - 100), 0.5, [a_denoiser()])
+    with pytest.raises(ValueError, match="at least one network"):
+        denoise(projections, 0.5, [])
+
+
+def a_card(architecture: str) -> ModelCard:
+    return ModelCard("small", "1.0.0", architecture, {"width": 4}, {}, (1, 2), {}, "none")
+
+
+def test_a_trained_denoiser_is_loaded_by_its_name(tmp_path: Path) -> None:
+    members = [a_denoiser(seed) for seed in (1, 2)]
+    write_model(tmp_path, a_card(ARCHITECTURE), [member.state_dict() for member in members])
+    card, networks = load_denoiser("small", tmp_path)
+    assert card.seeds == (1, 2)
+    loaded, direct = (denoise(few_counts(), 0.5, ensemble).expected.counts for ensemble in (networks, members))
+    assert np.allclose(loaded, direct, rtol=0.02)  # kept in half precision
+
+
+def test_weights_of_another_network_are_no_denoiser(tmp_path: Path) -> None:
+    write_model(tmp_path, a_card("pipelines.networks.adversarial.Generator"), [a_denoiser().state_dict()] * 2)
+    with pytest.raises(WeightsError, match="Generator"):
+        load_denoiser("small", tmp_path)
