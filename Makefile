@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test lint format bench bench-recon chaos gpu-check
+.PHONY: help venv peers demo test lint format bench bench-recon chaos accuracy gpu-check
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -55,6 +55,12 @@ bench-recon: $(INSTALLED) ## speed of the reconstruction
 
 chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (about ten minutes)
 	@$(LOOPBACK) $(BIN)/python -m tests.chaos
+
+accuracy: $(INSTALLED) ## tables of the camera model, the virtual patients and the left ventricle -> docs/ (an hour)
+	@$(BIN)/python -m tests.accuracy.table
+	@$(BIN)/python -m tests.accuracy.virtual_truths
+	@$(BIN)/python -m tests.accuracy.hearts
+	@$(BIN)/python -m tests.accuracy.heart_gated
 
 gpu-check: $(INSTALLED) ## accuracy and speed of the reconstruction on this machine's GPU; says so where there is none
 	@$(BIN)/python -m tests.accuracy.gpu_check

@@ -22,7 +22,7 @@ def run_pipeline(
     config: ConfigOption = None,
 ) -> None:
     """Run a pipeline on DICOM files and write the derived instances beside a result.json."""
-    options = dict(_option(text) for text in settings or [])
+    options = dict(parsed_option(text) for text in settings or [])
     files = _files(inputs)
     engine_settings = load_config(config).engine
     from dicomnode.engine.local import LocalEngine
@@ -54,7 +54,8 @@ def run_pipeline(
             print(f"{row['kind']}: {out / row['file']}")
 
 
-def _option(text: str) -> tuple[str, str | int | float | bool]:
+def parsed_option(text: str) -> tuple[str, str | int | float | bool]:
+    """Return key and value of KEY=VALUE; raises typer.BadParameter for anything else."""
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--set")

@@ -19,6 +19,10 @@ from pipelines.images import UnsuitableAcquisition, Volume
 from pipelines.perfusion.options import Options
 from pipelines.quality.orientation import orientation_findings
 
+# At a quarter of the usual 2.9 million counts the ejection fraction of virtual patients had an sd of 8 points and
+# errors up to 16, at full dose 3 and 9.
+FEW_GATED_COUNTS = 1.5e6
+
 
 @dataclass(frozen=True)
 class HeartImage:
@@ -57,7 +61,7 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
         folder = Path(options.normal_limits) if options.normal_limits else None
         hearts = tuple(_heart(one, ventricle, acquisition, folder) for one in images)
         findings = _remarks(ventricle, bool(refusals)) + _of_limits(hearts[-1], acquisition)
-        findings += _of_function(images[-1], hearts[-1])
+        findings += _of_function(images[-1], hearts[-1], acquisition)
         if guidance == Guidance():  # else a person has looked
             findings += orientation_findings(image.volume, ventricle)
         return HeartReading(hearts, _short_axes(images, hearts), tuple(findings))
@@ -91,13 +95,19 @@ def _function(image: HeartImage, ventricle: LeftVentricle) -> GatedFunction | No
         return None  # said by `_of_function`
 
 
-def _of_function(image: HeartImage, heart: Heart) -> list[Finding]:
+def _of_function(image: HeartImage, heart: Heart, acquisition: Acquisition) -> list[Finding]:
     """Return what must be known of the gated numbers, or why there are none."""
     if not image.gates:
         return []
     if heart.function is None:
         return [Finding(Verdict.WARN, "the gates are too few or too faint: no volumes, no ejection fraction")]
-    return [Finding(Verdict.WARN, remark) for remark in heart.function.remarks]
+    remarks = list(heart.function.remarks)
+    counts = 0.0 if acquisition.projections is None else float(acquisition.projections.photopeak_counts().sum())
+    if counts < FEW_GATED_COUNTS:
+        remarks.append(
+            f"only {counts / 1e6:.1f} million counts in all gates: the ejection fraction may be off by 15 points"
+        )
+    return [Finding(Verdict.WARN, remark) for remark in remarks]
 
 
 def _of_limits(heart: Heart, acquisition: Acquisition) -> list[Finding]:
