@@ -11,7 +11,7 @@ from pipelines.cardiac.heart_frame import LeftVentricle
 from pipelines.cardiac.left_ventricle import Guidance, NoHeartFound, find_left_ventricle
 from pipelines.cardiac.limits_library import limits_for
 from pipelines.cardiac.polar_map import polar_map
-from pipelines.cardiac.quantification import perfusion
+from pipelines.cardiac.quantification import NormalLimits, perfusion
 from pipelines.cardiac.reorientation import Orientation, reoriented
 from pipelines.cardiac.ventricle_shape import ventricle_shape
 from pipelines.contract import Acquisition, CardiacState, Derived, DerivedKind, Finding, Heart, Verdict
@@ -58,9 +58,8 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
         except NoHeartFound as error:
             refusals.append(str(error))
             continue
-        folder = Path(options.normal_limits) if options.normal_limits else None
-        hearts = tuple(_heart(one, ventricle, acquisition, folder) for one in images)
-        findings = _remarks(ventricle, bool(refusals)) + _of_limits(hearts[-1], acquisition)
+        hearts = tuple(_heart(one, ventricle, _limits(one, acquisition, options)) for one in images)
+        findings = _remarks(ventricle, bool(refusals)) + _of_limits(images[-1], hearts[-1], acquisition, options)
         findings += _of_function(images[-1], hearts[-1], acquisition)
         if guidance == Guidance():  # else a person has looked
             findings += orientation_findings(image.volume, ventricle)
@@ -69,9 +68,8 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
     return HeartReading(findings=(finding, *orientation_findings(images[-1].volume, None)))
 
 
-def _heart(image: HeartImage, ventricle: LeftVentricle, acquisition: Acquisition, folder: Path | None) -> Heart:
+def _heart(image: HeartImage, ventricle: LeftVentricle, limits: NormalLimits | None) -> Heart:
     polar = polar_map(image.volume, ventricle)
-    limits = limits_for(acquisition.sex.value, acquisition.state.value, image.corrected, folder)
     return Heart(
         label=image.label,
         ventricle=ventricle,
@@ -110,14 +108,28 @@ def _of_function(image: HeartImage, heart: Heart, acquisition: Acquisition) -> l
     return [Finding(Verdict.WARN, remark) for remark in remarks]
 
 
-def _of_limits(heart: Heart, acquisition: Acquisition) -> list[Finding]:
+def _of_limits(image: HeartImage, heart: Heart, acquisition: Acquisition, options: Options) -> list[Finding]:
     """Return what must be known of the normal limits that were used, or why there are none."""
-    if heart.perfusion is None:
+    limits = _limits(image, acquisition, options)
+    if limits is None or heart.perfusion is None:
         return [Finding(Verdict.WARN, "no normal limits fit this study (its sex or the limits are missing): no scores")]
+    findings = []
     if acquisition.state is CardiacState.UNKNOWN:
         words = "stress or rest is not stated: read against normal limits for stress"
-        return [Finding(Verdict.WARN, words)]
-    return []
+        findings.append(Finding(Verdict.WARN, words))
+    made = options.reconstruction_words(image.corrected)
+    if not limits.reconstruction.startswith(made):
+        words = (
+            f"the normal limits are of images made otherwise ({limits.reconstruction or 'not stated'}; here {made}): "
+            "scores may be off"
+        )
+        findings.append(Finding(Verdict.WARN, words))
+    return findings
+
+
+def _limits(image: HeartImage, acquisition: Acquisition, options: Options) -> NormalLimits | None:
+    folder = Path(options.normal_limits) if options.normal_limits else None
+    return limits_for(acquisition.sex.value, acquisition.state.value, image.corrected, folder)
 
 
 def _short_axes(images: Sequence[HeartImage], hearts: Sequence[Heart]) -> tuple[Derived, ...]:

@@ -67,6 +67,19 @@ class Options:
         places = (self.heart_near_mm, self.heart_apex_mm, self.heart_base_mm)
         return Guidance(*(_place(words) if words else None for words in places))
 
+    def reconstruction_words(self, corrected: bool) -> str:
+        """Return what normal limits must have in common with an image, in words that compare equal where it has.
+
+        `corrected`: for attenuation. A limit's own words may go on after these.
+        """
+        steps = f"OSEM {self.iterations} x {self.subsets}, Butterworth {self.cutoff:g} of Nyquist, order {self.order:g}"
+        made = [
+            "corrected for attenuation" if corrected else "",
+            "for the collimator's blur" if self.cdr else "",
+            "for scatter" if self.scatter != "none" else "",
+        ]
+        return f"{steps}; {', '.join(one for one in made if one) or 'no corrections'}"
+
     def camera_collimator(self) -> Collimator | None:
         """Return the collimator whose blur is to be modelled, if any; raises ValueError when it is not described."""
         if not self.cdr:

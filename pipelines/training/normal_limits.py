@@ -66,9 +66,7 @@ def our_limits(key: LimitsKey, plans: Sequence[NormalStudy], folder: Path) -> No
 
 def described(corrected: bool) -> str:
     """Return how our normal patients were reconstructed: as the pipelines do unless told otherwise."""
-    usual = Options()
-    steps = f"OSEM {usual.iterations} x {usual.subsets}, Butterworth {usual.cutoff:g} of Nyquist, order {usual.order:g}"
-    return f"{steps}; {'corrected for attenuation by the true mu-map' if corrected else 'no corrections'}"
+    return Options().reconstruction_words(corrected) + (" by the true mu-map" if corrected else "")
 
 
 def _volumes(plans: Sequence[NormalStudy], folder: Path, corrected: bool) -> Iterator[Volume]:

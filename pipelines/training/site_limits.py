@@ -12,7 +12,7 @@ from pipelines.cardiac.polar_map import PolarMap, polar_map
 from pipelines.cardiac.quantification import LEAST_NORMALS, NormalLimits, normal_limits
 from pipelines.contract import Acquisition, OptionValue
 from pipelines.images import UnsuitableAcquisition
-from pipelines.perfusion.imaging import in_one_sentence, prepare, shown_settings
+from pipelines.perfusion.imaging import prepare
 from pipelines.perfusion.options import Options
 
 
@@ -36,14 +36,12 @@ def site_limits(
     """
     options = Options.of(given)
     maps: dict[LimitsKey, list[PolarMap]] = {}
-    how, remarks = "", []
+    remarks = []
     for name, acquisition in acquisitions:
         try:
             key = _key(acquisition)
-            prepared = prepare(acquisition.projections, options)
-            volume = prepared.reconstruct(device)
+            volume = prepare(acquisition.projections, options).reconstruct(device)
             maps.setdefault(key, []).append(polar_map(volume, find_left_ventricle(volume, options.guidance())))
-            how = in_one_sentence(shown_settings(prepared, options))
         except (NoHeartFound, UnsuitableAcquisition) as error:
             remarks.append(f"{name}: {error}")
     made = {}
@@ -51,7 +49,8 @@ def site_limits(
         if len(hearts) < LEAST_NORMALS:
             remarks.append(f"{key.words}: {len(hearts)} hearts are too few, at least {LEAST_NORMALS} are needed")
         else:
-            made[key] = normal_limits(f"{key.words}; {len(hearts)} normal studies of this site", hearts, how)
+            population = f"{key.words}; {len(hearts)} normal studies of this site"
+            made[key] = normal_limits(population, hearts, options.reconstruction_words(corrected=False))
     return SiteLimits(made, tuple(remarks))
 
 

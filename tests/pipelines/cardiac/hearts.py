@@ -16,6 +16,7 @@ Point = tuple[float, float, float]
 
 CAMERA_FWHM_MM = 14.0
 USUAL_GRID = VoxelGrid.axial((64, 64, 64), (6.4, 6.4, 6.4), (0.0, 0.0, 0.0))
+NEAR_GRID = VoxelGrid.axial((36, 36, 36), (6.4, 6.4, 6.4), (45.0, -30.0, 10.0))  # the usual heart alone: found faster
 
 
 def axis_at(azimuth_deg: float, elevation_deg: float) -> Float:

@@ -36,10 +36,15 @@ def distance(left: object, right: object) -> float:
     return float(np.linalg.norm(np.asarray(left, dtype=float) - np.asarray(right, dtype=float)))
 
 
-@pytest.mark.parametrize("grid", [USUAL_GRID, FINE_GRID, UPSIDE_DOWN], ids=["6.4 mm", "4 mm", "slices downward"])
 @pytest.mark.parametrize(
-    ("azimuth", "elevation", "middle"),
-    [(45, 25, (45.0, -30.0, 10.0)), (25, 5, (31.7, -44.1, 33.3)), (65, 45, (58.2, -17.9, -22.6))],
+    ("grid", "azimuth", "elevation", "middle"),
+    [
+        (USUAL_GRID, 45, 25, (45.0, -30.0, 10.0)),
+        (USUAL_GRID, 25, 5, (31.7, -44.1, 33.3)),
+        (FINE_GRID, 65, 45, (58.2, -17.9, -22.6)),
+        (UPSIDE_DOWN, 25, 45, (31.7, -44.1, 10.0)),
+    ],
+    ids=["6.4 mm", "6.4 mm, flat", "4 mm, steep", "slices downward"],
 )
 def test_it_is_found_in_any_pose(
     grid: VoxelGrid, azimuth: float, elevation: float, middle: tuple[float, float, float]

@@ -17,11 +17,11 @@ from pipelines.cardiac.segments import (
     segment_map,
     segment_means,
 )
-from tests.pipelines.cardiac.hearts import Heart, seen, without
+from tests.pipelines.cardiac.hearts import NEAR_GRID, Heart, seen, without
 
 
 def map_of(heart: Heart) -> PolarMap:
-    volume = seen(heart)
+    volume = seen(heart, NEAR_GRID)
     return polar_map(volume, find_left_ventricle(volume))
 
 

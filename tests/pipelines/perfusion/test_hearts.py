@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,21 @@ def test_a_study_that_lies_the_wrong_way_round_is_held(plain: Volume, axes: tupl
     turned = Volume(np.ascontiguousarray(np.flip(plain.values, axes)), plain.grid, plain.unit)
     reading = read_hearts([HeartImage("not corrected", turned)], STUDY, Options())
     assert [f.verdict for f in reading.findings if words in f.text] == [Verdict.QUARANTINE]
+
+
+def test_limits_of_images_made_otherwise_are_remarked_on(plain: Volume) -> None:
+    image = HeartImage("not corrected", plain)
+    texts = [finding.text for finding in read_hearts([image], STUDY, Options.of({"iterations": 20})).findings]
+    assert any("made otherwise" in text and "OSEM 20 x 2" in text for text in texts)
+
+
+def test_a_study_of_unknown_sex_gets_no_scores(plain: Volume) -> None:
+    reading = read_hearts([HeartImage("not corrected", plain)], Acquisition("a study"), Options())
+    assert reading.hearts[0].perfusion is None
+    assert any("no normal limits fit" in finding.text for finding in reading.findings)
+
+
+def test_a_study_of_unknown_state_is_read_against_stress_and_says_so(plain: Volume) -> None:
+    reading = read_hearts([HeartImage("not corrected", plain)], replace(STUDY, state=CardiacState.UNKNOWN), Options())
+    assert "stress" in reading.hearts[0].limits
+    assert any("read against normal limits for stress" in finding.text for finding in reading.findings)
