@@ -35,7 +35,7 @@ demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> a
 	@$(BIN)/dicomnode demo
 
 test: $(INSTALLED) peers lint ## lint and all tests, with real peers on a loopback of their own
-	@$(LOOPBACK) $(BIN)/python -m pytest
+	@OMP_WAIT_POLICY=PASSIVE $(LOOPBACK) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicomnode.cli.app import app
+from dicomnode.cli.processes import use_one_thread
 from dicomnode.cli.virtual import STATES, Kind, Member, Settings, Written, write_study
 
 
@@ -150,16 +150,11 @@ def _each(orders: list[Order], jobs: int) -> Iterator[Written]:
         yield from map(_fulfil, orders)
         return
     # started anew, not forked: a forked process inherits threads that it doesn't have
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_use_one_thread) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
         try:
             yield from pool.map(_fulfil, orders)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _use_one_thread() -> None:
-    """Keep a process to one core: there are as many processes as were asked for."""
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))  # read when torch is imported
 
 
 def _fulfil(order: Order) -> Written:

@@ -248,13 +248,10 @@ def _study(settings: Settings, number: int, state: str, kind: Kind, truth: Any, 
 
 def _reconstructed(projections: Any) -> Any:
     """Return the volume that the camera's own software would make of projections, not corrected for attenuation."""
-    from pipelines import catalog
-    from pipelines.contract import Acquisition, PipelineInput
     from pipelines.images import UnsuitableAcquisition
+    from pipelines.simulation.vendor import vendor_reconstruction
 
-    catalog.warm_up("cpu", threads=1)  # the order in which threads add would show in the bytes
     try:
-        result = catalog.run("reconstruction", PipelineInput(Acquisition("virtual", projections)), "cpu")
+        return vendor_reconstruction(projections)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(f"the camera's own reconstruction failed: {error}") from None
-    return result.derived[0].data

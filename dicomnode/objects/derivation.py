@@ -28,7 +28,7 @@ MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
 # instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
 # over an upgrade must not be sent in two series.
-WRITERS_VERSION = 2
+WRITERS_VERSION = 3
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
 INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
 

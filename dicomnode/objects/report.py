@@ -85,13 +85,13 @@ def strip_content(sources: Sources, context: DerivationContext) -> StripContent:
     )
 
 
-def _patient(source: Dataset) -> str:
+def _patient(source: Dataset) -> tuple[str, ...]:
     identity = [_name(text(source, "PatientName")) or "(no name)", f"ID {text(source, 'PatientID') or '(none)'}"]
     if born := text(source, "PatientBirthDate"):
         identity.append(f"born {_date(born)}")
     if sex := text(source, "PatientSex"):
         identity.append(f"sex {sex}")
-    return "    ".join(identity)
+    return tuple(identity)
 
 
 def _name(person_name: str) -> str:
@@ -100,24 +100,24 @@ def _name(person_name: str) -> str:
     return next((words for words in groups if can_print(words)), groups[0] if groups else "")
 
 
-def _study(source: Dataset) -> str:
+def _study(source: Dataset) -> tuple[str, ...]:
     words = (
         text(source, "StudyDescription"),
         _date(text(source, "StudyDate")),
         f"accession {accession}" if (accession := text(source, "AccessionNumber")) else "",
         text(source, "SeriesDescription"),
     )
-    return "   |   ".join(word for word in words if word)
+    return tuple(word for word in words if word)
 
 
-def _acquisition(source: Dataset) -> str:
+def _acquisition(source: Dataset) -> tuple[str, ...]:
     words = (
         " ".join(word for word in (text(source, "Manufacturer"), text(source, "ManufacturerModelName")) if word),
         text(source, "StationName"),
         f"acquired {_date(day)} {_hour(source)}".rstrip() if (day := text(source, "AcquisitionDate")) else "",
         _activity(source),
     )
-    return "   |   ".join(word for word in words if word)
+    return tuple(word for word in words if word)
 
 
 def _activity(source: Dataset) -> str:

@@ -12,7 +12,6 @@ from tests.accuracy.figures import Figure
 from tests.accuracy.virtual_checks import (
     line_source,
     normal_heart,
-    normal_hearts,
     organs,
     point_in_water,
     ventricles,
@@ -33,5 +32,3 @@ def test_attenuation_takes_most_from_a_mans_inferior_and_a_womans_anterior_wall(
         assert seen[wall] < seen[other] - 3.0
         assert seen[wall] - corrected[wall] < -4.0
         assert np.ptp(list(corrected.values())) < np.ptp(list(seen.values()))
-    missed = [figure.cells() for figure in normal_hearts([man, woman]) if not figure.holds]
-    assert not missed, f"outside their tolerance: {missed}"

@@ -30,8 +30,9 @@ def sent_by_ge(start_node: StartNode, orthanc: Orthanc, tmp_path: Path) -> tuple
 
 
 def of_type(datasets: list[tuple[Path, Dataset]], *words: str) -> Dataset:
-    """Return the only NM instance whose Image Type holds all the words."""
-    found = [ds for _, ds in datasets if ds.Modality == "NM" and set(words) <= set(ds.ImageType)]
+    """Return the only transaxial NM instance whose Image Type holds all the words."""
+    transaxial = [ds for _, ds in datasets if ds.Modality == "NM" and "SliceProgressionDirection" not in ds]
+    found = [ds for ds in transaxial if set(words) <= set(ds.ImageType)]
     assert len(found) == 1, f"{len(found)} instances are {words}: {[list(ds.ImageType) for _, ds in datasets]}"
     return found[0]
 

@@ -143,7 +143,7 @@ def a_rule(**changes: object) -> RuleSettings:
 
 def test_a_rule_that_asks_for_an_option_the_pipeline_lacks_is_refused_before_the_node_starts() -> None:
     check_rules([a_rule(options={"iterations": 4})])
-    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): the reconstruction has no option turns"):
+    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): there is no option turns"):
         check_rules([a_rule(options={"turns": 4})])
     with pytest.raises(ConfigurationError, match="must be whole and positive"):
         check_rules([a_rule(options={"subsets": 0})])

@@ -1,0 +1,18 @@
+"""What the camera's own software would make of projections: a reconstruction that is not corrected for attenuation."""
+
+from __future__ import annotations
+
+import torch
+
+from pipelines.images import Projections, Volume
+from pipelines.perfusion.imaging import prepare
+from pipelines.perfusion.options import Options
+
+
+def vendor_reconstruction(projections: Projections) -> Volume:
+    """Return the volume, computed on one thread: the order in which threads add would show in the bytes.
+
+    Raises UnsuitableAcquisition if the projections can't be reconstructed.
+    """
+    torch.set_num_threads(1)
+    return prepare(projections, Options()).reconstruct("cpu")
