@@ -80,9 +80,9 @@ def test_a_short_axis_comes_back_in_the_same_place_of_the_patient(place: int, ba
     heart = two_hearts()[place]
     volume = read_volume([back[kind]])
     assert np.allclose(volume.grid.matrix, heart.short_axis.grid.matrix, atol=1e-4)
-    hottest = volume.grid.position_mm(*np.unravel_index(np.argmax(volume.values), volume.values.shape))
+    hottest = volume.grid.position_mm(*map(float, np.unravel_index(np.argmax(volume.values), volume.values.shape)))
     truth = heart.short_axis
-    expected = truth.grid.position_mm(*np.unravel_index(np.argmax(truth.values), truth.values.shape))
+    expected = truth.grid.position_mm(*map(float, np.unravel_index(np.argmax(truth.values), truth.values.shape)))
     assert np.allclose(hottest, expected, atol=1e-3)
     assert dcmtk.iod_errors(back[kind]) in ([], SYNTHETIC)
 
