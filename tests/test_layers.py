@@ -29,11 +29,11 @@ NODE_ROWS: Mapping[str, int] = {
     "study": 4, "config": 4, "errors": 5, "telemetry": 5,
 }  # fmt: skip
 SCIENCE_ROWS: Mapping[str, int] = {
-    "training": 0, "simulation": 1, "agreement": 1, "catalog": 2,
-    "denoising": 3, "attenuation_correction": 3, "reconstruction_pipeline": 3,
-    "perfusion": 4, "report": 4,
-    "quality": 5, "reconstruction": 5, "contract": 6, "cardiac": 7, "physics": 7, "networks": 7,
-    "images": 8, "geometry": 9,
+    "evaluation": 0, "training": 1, "simulation": 2, "agreement": 2, "catalog": 3,
+    "denoising": 4, "attenuation_correction": 4, "reconstruction_pipeline": 4,
+    "perfusion": 5, "report": 5,
+    "quality": 6, "reconstruction": 6, "contract": 7, "cardiac": 8, "physics": 8, "networks": 8,
+    "images": 9, "geometry": 10,
 }  # fmt: skip
 # rooms whose files stand side by side without knowing each other
 STRANGERS_INSIDE = {"stages"}
@@ -44,7 +44,7 @@ DOORS: Mapping[str, tuple[str, ...]] = {
     "contract": ("objects", "engine", "stages", "node"),
     "catalog": ("engine",),
 }
-LAZILY_FROM_CLI = {"simulation", "training", "catalog", "contract", "images"}  # inside a command only
+LAZILY_FROM_CLI = {"simulation", "training", "evaluation", "catalog", "contract", "images"}  # inside a command only
 
 # which files may import a package of others, as patterns of the module's name
 OUTSIDE: Mapping[str, tuple[str, ...]] = {
@@ -63,24 +63,24 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "typer": ("dicomnode.cli.*",),
     "rich": ("dicomnode.cli.*",),
     "apscheduler": ("dicomnode.node",),
-    "matplotlib": ("pipelines.report.*", "pipelines.training.*"),
+    "matplotlib": ("pipelines.report.*", "pipelines.training.*", "pipelines.evaluation.*"),
     "PIL": ("dicomnode.objects.*",),
-    "scipy": ("pipelines.agreement.*",),
-    "skimage": ("pipelines.agreement.*",),
+    "scipy": ("pipelines.agreement.*", "pipelines.evaluation.*"),
+    "skimage": ("pipelines.agreement.*", "pipelines.evaluation.*"),
     "statsmodels": ("pipelines.agreement.*",),
     "structlog": ("dicomnode.*",),
     "pydantic": ("dicomnode.config",),
     "safetensors": ("pipelines.networks.*", "pipelines.training.*"),
     "torch": (
         "pipelines.networks.*", "pipelines.physics.*", "pipelines.reconstruction.*",
-        "pipelines.simulation.*", "pipelines.training.*",
+        "pipelines.simulation.*", "pipelines.training.*", "pipelines.evaluation.*",
         "pipelines.catalog", "pipelines.denoising", "pipelines.attenuation_correction",
         "pipelines.reconstruction_pipeline",
     ),
 }  # fmt: skip
 # what the science never touches: network, database, clock, logging set-up
 NOT_IN_SCIENCE = {"socket", "ssl", "http", "urllib", "requests", "logging", "time", "datetime", "subprocess"}
-TIMED = ("pipelines.training.*", "pipelines.simulation.*")  # long runs show their progress
+TIMED = ("pipelines.training.*", "pipelines.simulation.*", "pipelines.evaluation.*")  # long runs show their progress
 NUMPY_ONLY = ("pipelines.geometry", "pipelines.images", "pipelines.contract", "pipelines.cardiac.polar_map")
 
 

@@ -35,7 +35,7 @@ def low_dose(
     as_json: JsonOption = False,
 ) -> None:
     """Write the denoising paper's low-dose rows (Table 1): half, quarter and eighth dose against full dose."""
-    from pipelines.training import low_dose_table
+    from pipelines.evaluation import low_dose_table
 
     plans = low_dose_table.plans(seed, patients)
     rows = list(in_processes(low_dose_table.measure, plans, jobs, "Test patients"))

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.agreement.image_quality import ImageQuality
 from pipelines.simulation.cohort import Split
-from pipelines.training.low_dose_table import (
+from pipelines.evaluation.low_dose_table import (
     DOSES,
     PAPER,
     PatientRow,

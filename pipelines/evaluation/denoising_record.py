@@ -1,0 +1,146 @@
+"""What is kept of one test patient of the denoising evaluation: plain numbers, written as JSON, and a few images.
+
+Tables and figures are made from these records alone, so they can be drawn again without computing anything anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pipelines.agreement.image_quality import ImageQuality
+
+
+class Dose(Enum):
+    """The low doses of the denoising paper (Aghakhan Olia et al. 2022)."""
+
+    HALF = "half"
+    QUARTER = "quarter"
+    EIGHTH = "eighth"
+
+    @property
+    def fraction(self) -> float:
+        """Share of the full dose."""
+        return {"half": 1 / 2, "quarter": 1 / 4, "eighth": 1 / 8}[self.value]
+
+    @property
+    def short(self) -> str:
+        """The paper's abbreviation: HD, QD, OD."""
+        return {"half": "HD", "quarter": "QD", "eighth": "OD"}[self.value]
+
+
+class Method(Enum):
+    """What is done to low-dose projections; the values name them in tables and files."""
+
+    LOW_DOSE = "low dose"
+    GAUSSIAN = "Gaussian"
+    BUTTERWORTH = "Butterworth"
+    NON_LOCAL_MEANS = "non-local means"
+    PAPER = "paper's network"
+    EXPECTED = "ours, expected counts"
+    FULL = "ours, virtual full dose"
+
+
+@dataclass(frozen=True)
+class Indices:
+    """What is read from one image's left ventricle; the paper's indices (Table 3)."""
+
+    defect_ml: float
+    extent_percent: float
+    summed_score: float  # SSS or SRS
+    summed_percent: float  # SS% or SR%: of 68
+    tpd_percent: float
+    cavity_ml: float  # "volume"
+    wall_ml: float
+    eccentricity: float
+    shape_index: float
+    segments_percent: tuple[float, ...]  # of normal, segments 1 to 17
+    scores: tuple[int, ...]  # 0 to 4, segments 1 to 17
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the virtual patient."""
+
+    tpd_percent: float
+    summed_score: float
+    cavity_ml: float  # mean over the beat
+    wall_ml: float
+
+
+@dataclass(frozen=True)
+class MethodRecord:
+    """One method at one dose against the full dose and against the truth."""
+
+    projection: ImageQuality  # the paper's scale: each set over its own maximum, times 255
+    projection_heart: ImageQuality  # the same without the rows below the heart (the paper cropped the liver)
+    projection_counts_rmse: float  # against full-dose counts, in counts per pixel
+    projection_truth_percent: float  # RMSE against the noise-free counts, in % of their mean in the patient
+    image: ImageQuality  # the paper's scale
+    image_pearson: float  # voxel by voxel against full dose
+    image_truth_percent: (
+        float  # RMSE against the reconstruction of the noise-free counts, in % of its mean in the heart
+    )
+    indices: Indices | None  # None: no left ventricle was found
+
+
+@dataclass(frozen=True)
+class PatientRecord:
+    """One test patient. Keys of mappings are the values of `Dose` and `Method`, so that JSON holds them."""
+
+    patient: int
+    sex: str  # "F" or "M"
+    risk: str  # "healthy", "low", "intermediate", "severe"
+    state: str  # "stress" or "rest"
+    million_counts: float  # photopeak, full dose
+    truth: Truth
+    full_dose: Indices | None
+    noise_free: Indices | None  # read from the reconstruction of the counts' expectation
+    ceiling: Mapping[str, ImageQuality]  # [dose]: x + (1 - p) lambda with the true lambda, projections
+    methods: Mapping[str, Mapping[str, MethodRecord]]  # [dose][method]
+    gated: Mapping[str, ImageQuality] = field(default_factory=dict)  # [method]: gates at half dose, projections
+    gated_ejection_percent: Mapping[str, float] = field(default_factory=dict)  # [method, "full dose" or "truth"]
+
+
+def write_record(path: Path, record: PatientRecord) -> None:
+    """Write a record so that it is whole or not there."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(asdict(record)))
+    os.replace(part, path)
+
+
+def read_record(path: Path) -> PatientRecord:
+    """Return a record; raises ValueError (or KeyError, TypeError) if the file is none."""
+    stated: dict[str, Any] = json.loads(path.read_text())
+    return PatientRecord(
+        **{
+            **stated,
+            "truth": Truth(**stated["truth"]),
+            "full_dose": _indices(stated["full_dose"]),
+            "noise_free": _indices(stated["noise_free"]),
+            "ceiling": {dose: ImageQuality(**values) for dose, values in stated["ceiling"].items()},
+            "methods": {
+                dose: {method: _method(values) for method, values in methods.items()}
+                for dose, methods in stated["methods"].items()
+            },
+            "gated": {method: ImageQuality(**values) for method, values in stated["gated"].items()},
+        }
+    )
+
+
+def _method(stated: dict[str, Any]) -> MethodRecord:
+    qualities = {key: ImageQuality(**stated[key]) for key in ("projection", "projection_heart", "image")}
+    return MethodRecord(**{**stated, **qualities, "indices": _indices(stated["indices"])})
+
+
+def _indices(stated: dict[str, Any] | None) -> Indices | None:
+    if stated is None:
+        return None
+    return Indices(
+        **{**stated, "segments_percent": tuple(stated["segments_percent"]), "scores": tuple(stated["scores"])}
+    )
