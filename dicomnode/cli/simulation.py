@@ -80,8 +80,8 @@ def simulate(
     camera: Annotated[
         str | None,
         typer.Option(
-            help="discovery (usual), symbia, prospect (usual for denoising), or iq-spect (usual for "
-            "attenuation; sends a recon only)."
+            help="discovery (usual), symbia, symbia-128, brightview, prospect (usual for denoising), or iq-spect "
+            "(usual for attenuation; sends a recon only)."
         ),
     ] = None,
     prone: Annotated[bool, typer.Option("--prone", help="The patients lie prone, not supine.")] = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,4 +206,18 @@ DISCOVERY = Camera(
     pixel_size_mm=6.8,
     protocol=Protocol(views=30, view_time_s=20.0, contour=True),
 )
-CAMERAS = {camera.name: camera for camera in (PROSPECT, IQ_SPECT, SYMBIA, DISCOVERY)}
+SYMBIA_128 = replace(SYMBIA, name="symbia-128", pixel_size_mm=4.8, matrix=128)
+BRIGHTVIEW = Camera(
+    name="brightview",
+    manufacturer="Philips",
+    model="BrightView",
+    collimator=Collimator("LEHR", hole_mm=1.22, length_mm=27.0),
+    intrinsic_fwhm_mm=3.3,
+    energy_resolution=0.096,
+    sensitivity_cps_per_mbq=76.0,
+    crystal_mm=(406.0, 540.0),
+    pixel_size_mm=6.4,
+    windows=(EnergyWindow(126.45, 154.55, "Tc99m"),),
+    protocol=Protocol(views=60, view_time_s=12.0),
+)
+CAMERAS = {camera.name: camera for camera in (PROSPECT, IQ_SPECT, SYMBIA, SYMBIA_128, DISCOVERY, BRIGHTVIEW)}
