@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from pipelines.agreement.image_quality import ImageQuality
-from pipelines.simulation.cohort import Split
 from pipelines.evaluation.low_dose_table import (
     DOSES,
     PAPER,
@@ -20,6 +19,7 @@ from pipelines.evaluation.low_dose_table import (
     table,
     verdict,
 )
+from pipelines.simulation.cohort import Split
 
 
 def a_row(patient: int, rmse: float) -> PatientRow:
