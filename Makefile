@@ -62,5 +62,5 @@ accuracy: $(INSTALLED) ## tables of the camera model, the virtual patients and t
 	@$(BIN)/python -m tests.accuracy.hearts
 	@$(BIN)/python -m tests.accuracy.heart_gated
 
-gpu-check: $(INSTALLED) ## accuracy and speed of the reconstruction on this machine's GPU; says so where there is none
+gpu-check: $(INSTALLED) ## accuracy, speed and memory of reconstruction and networks on this machine's GPU; says so where there is none
 	@$(BIN)/python -m tests.accuracy.gpu_check

@@ -17,6 +17,7 @@ PIPELINE_INPUTS: Mapping[str, frozenset[InstanceContent]] = {
     "denoising": frozenset({InstanceContent.PROJECTIONS}),
     "attenuation_correction": frozenset({InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION}),
 }
+OURS = ("dicomnode",)  # Manufacturer and Manufacturer's Model Name of what this node derived
 _IDENTITY = ("patient", "otherpatient", "issuerofpatient")
 _NEED_WORDS = {
     "projections": "projections",
@@ -159,10 +160,21 @@ def force_route(rules: Sequence[RuleSettings], instances: Sequence[Instance]) ->
 
 def _sources(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance]:
     """Return the instances that the rule's pipeline would run on; projections go before reconstructions."""
-    wanted = PIPELINE_INPUTS[rule.pipeline]
-    found = [i for i in instances if i.header.content in wanted and matches(rule.when, i)]
+    found = [i for i in _usable(rule, instances) if matches(rule.when, i)]
     projections = [i for i in found if i.header.content is InstanceContent.PROJECTIONS]
     return projections or found
+
+
+def _usable(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance]:
+    """Return the instances that the rule's pipeline can work on; what we derived ourselves never goes round again."""
+    wanted = PIPELINE_INPUTS[rule.pipeline]
+    return [i for i in instances if i.header.content in wanted and not _is_ours(i)]
+
+
+def _is_ours(instance: Instance) -> bool:
+    """Tell whether we derived an instance: archives send on what they receive."""
+    attributes = instance.header.attributes
+    return attributes.get("Manufacturer") == attributes.get("ManufacturerModelName") == OURS
 
 
 def matches(when: Mapping[str, str | tuple[str, ...]], instance: Instance) -> bool:
@@ -216,7 +228,7 @@ def why_none(rules: Sequence[RuleSettings], instances: Sequence[Instance]) -> st
 
 
 def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
-    usable = [i for i in instances if i.header.content in PIPELINE_INPUTS[rule.pipeline]]
+    usable = _usable(rule, instances)
     if not usable:
         found = sorted({_what(instance) for instance in instances})
         wanted_words = _list(sorted(content.value for content in PIPELINE_INPUTS[rule.pipeline]), "or")
@@ -233,6 +245,8 @@ def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
 
 def _what(instance: Instance) -> str:
     """Name an instance for a person: what it is to us, else its Modality and the third value of its Image Type."""
+    if _is_ours(instance):
+        return "what this node derived"
     if instance.header.content is not InstanceContent.OTHER:
         return str(instance.header.content.value)
     modality = "\\".join(instance.header.attributes.get("Modality", ())) or "no modality"

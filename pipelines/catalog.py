@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
+from typing import Any
 
-from pipelines.contract import OptionValue, PipelineInput, PipelineResult
+from pipelines.contract import NotNow, OptionValue, PipelineInput, PipelineResult
+from pipelines.networks.model_card import WeightsError
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Pipeline:
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
         "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.perfusion.options:Options", "1.2.0"),
+        "denoising": Pipeline("pipelines.denoising", "pipelines.perfusion.options:DenoisingOptions", "1.0.0"),
     }
 )
 
@@ -32,25 +35,30 @@ PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
 def run(name: str, pipeline_input: PipelineInput, device: str = "auto") -> PipelineResult:
     """Run the pipeline of this name on a device ("auto", "cpu", "cuda", "cuda:0") and draw its report page.
 
-    Raises ValueError on an unknown pipeline, option or device, UnsuitableAcquisition when the images can't be used.
+    Raises ValueError on an unknown pipeline, option or device, UnsuitableAcquisition when the images can't be used,
+    NotNow when the device has too little memory left or a model's files are away.
     """
     pipeline = _find(name)
-    result: PipelineResult = import_module(pipeline.module).run(pipeline_input, _resolve_device(device))
+    options = _options(name, pipeline_input.options)
+    result = _run(pipeline, pipeline_input, _resolve_device(device))
     from pipelines.report.page import draw_page  # matplotlib, which the node's own process never loads
 
-    named = replace(result, provenance=replace(result.provenance, pipeline=name, version=pipeline.version))
+    version = _version(pipeline, options)
+    named = replace(result, provenance=replace(result.provenance, pipeline=name, version=version))
     return replace(named, page=draw_page(pipeline_input, named))
 
 
-def version_of(name: str) -> str:
-    """Return the version of the pipeline of this name; raises ValueError when there is none."""
-    return _find(name).version
+def version_of(name: str, options: Mapping[str, OptionValue] | None = None) -> str:
+    """Return the version of the pipeline of this name: its code's and, after a +, that of the weights it uses.
+
+    Raises ValueError when there is no such pipeline or option, NotNow when its weights are away.
+    """
+    return _version(_find(name), _options(name, options or {}))
 
 
 def check_options(name: str, options: Mapping[str, OptionValue]) -> None:
-    """Raise ValueError, with a sentence, if there is no such pipeline or it has no such options."""
-    module, _, kind = _find(name).options.partition(":")
-    getattr(import_module(module), kind).of(options)
+    """Raise ValueError, with a sentence, if there is no such pipeline, it has no such options, or lacks their files."""
+    _options(name, options).check_files()
 
 
 def warm_up(device: str = "auto", threads: int | None = None) -> None:
@@ -64,11 +72,39 @@ def warm_up(device: str = "auto", threads: int | None = None) -> None:
         import_module(module)
 
 
+def _run(pipeline: Pipeline, pipeline_input: PipelineInput, device: str) -> PipelineResult:
+    """Run a pipeline; what it leaves on a GPU is given back to others."""
+    import torch
+
+    try:
+        result: PipelineResult = import_module(pipeline.module).run(pipeline_input, device)
+    except torch.cuda.OutOfMemoryError:
+        raise NotNow(f"the memory of {device} was not enough; something else may be using it") from None
+    except WeightsError as error:
+        raise NotNow(str(error)) from None
+    finally:
+        if device != "cpu":
+            torch.cuda.empty_cache()
+    return result
+
+
 def _find(name: str) -> Pipeline:
     try:
         return PIPELINES[name]
     except KeyError:
         raise ValueError(f"there is no pipeline {name!r}; there are {', '.join(sorted(PIPELINES))}") from None
+
+
+def _options(name: str, given: Mapping[str, OptionValue]) -> Any:
+    module, _, kind = _find(name).options.partition(":")
+    return getattr(import_module(module), kind).of(given)
+
+
+def _version(pipeline: Pipeline, options: Any) -> str:
+    try:
+        return "+".join(part for part in (pipeline.version, options.fingerprint()) if part)
+    except WeightsError as error:
+        raise NotNow(str(error)) from None
 
 
 def _resolve_device(device: str) -> str:

@@ -25,6 +25,10 @@ from pipelines.images import Projections, Volume
 OptionValue = str | int | float | bool
 
 
+class NotNow(RuntimeError):
+    """A pipeline lacks something that may be there later (room on the GPU, a model's files); the message names it."""
+
+
 class CardiacState(Enum):
     """Under which condition the tracer was given."""
 
@@ -150,6 +154,7 @@ class Provenance:
     settings: tuple[tuple[str, str], ...] = ()  # name, value with unit, in the order to print
     assumptions: tuple[str, ...] = ()
     corrections: tuple[str, ...] = ()  # DICOM Corrected Image terms that our own model applied: ATTN, SCAT, ...
+    headline: str = ""  # what a reader must know before anything else: the dose, the network
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.contract import (
+    Acquisition,
     Derived,
     DerivedKind,
     Finding,
@@ -21,80 +22,101 @@ from pipelines.contract import (
     Verdict,
 )
 from pipelines.images import Array, Projections, UnsuitableAcquisition
-from pipelines.networks.denoise import Denoised, denoise, load_denoiser
+from pipelines.networks.denoise import Denoised, batch_in, denoise, denoiser_bytes, load_denoiser
 from pipelines.networks.denoiser import Denoiser
+from pipelines.networks.model_card import ModelCard
 from pipelines.perfusion.hearts import HeartImage, HeartReading, read_hearts
-from pipelines.perfusion.imaging import corrections, in_one_sentence, prepare, shown_settings
-from pipelines.perfusion.options import DenoisingOptions
+from pipelines.perfusion.imaging import Prepared, corrections, in_one_sentence, prepare, shown_settings
+from pipelines.perfusion.options import VIRTUAL_FULL_DOSE, DenoisingOptions
 from pipelines.quality.denoising_guard import CHECKS, HEART_RADIUS_MM, guard_figures
 from pipelines.quality.dose import Dose, dose_of
 from pipelines.quality.guard import judge
 from pipelines.quality.heart_shadow import heart_shadow
+from pipelines.quality.input_checks import input_findings
+from pipelines.reconstruction.device_memory import check_room, free_bytes, reconstruction_bytes
 
 _GUARD_SEED = 20220101  # the same study is tested on the same split of its photons
+_BEFORE, _AFTER = "as received", "denoised"
 LARGEST_TPD_CHANGE = 10.0  # points; more than denoising can honestly change
+# At a quarter of the dose the ejection fraction of the input itself is off by up to 16 points.
+USUAL_EF_CHANGE, LARGEST_EF_CHANGE = 10.0, 25.0  # points
+
+
+@dataclass(frozen=True)
+class _Ensemble:
+    """The networks of a model, and how they are run here."""
+
+    card: ModelCard
+    networks: Sequence[Denoiser]
+    device: str
+    batch: int
+
+    def denoise(self, projections: Projections, dose_fraction: float) -> Denoised:
+        """Return what the networks make of projections."""
+        return denoise(projections, dose_fraction, self.networks, self.device, self.batch)
 
 
 def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
     """Denoise the acquisition's projections, reconstruct them, read the left ventricle before and after.
 
-    Raises UnsuitableAcquisition when there are no projections or they can't be reconstructed, ValueError on wrong
-    options.
+    The expected counts make images, maps and numbers. Raises UnsuitableAcquisition when there are no projections or
+    they can't be reconstructed, ValueError on wrong options, WeightsError without the model, NotNow on a full GPU.
     """
     options = DenoisingOptions.of(pipeline_input.options)
     acquisition = pipeline_input.acquisition
     if acquisition.projections is None:
         raise UnsuitableAcquisition("denoising needs projections; this acquisition holds none")
     before = prepare(acquisition.projections, options)
-    model, networks = load_denoiser(options.model, Path(options.models) if options.models else None)
+    ensemble = _ensemble(options, before, device)
     dose = dose_of(acquisition, options.dose_fraction, options.full_dose_mbq, options.full_dose_counts)
-    denoised = denoise(acquisition.projections, dose.fraction, networks, device)
-    after = prepare(denoised.expected, options)
+    denoised = ensemble.denoise(acquisition.projections, dose.fraction)
+    after = prepare(denoised.expected, options, before.motion)
     volume = after.reconstruct(device)
-    reading = read_hearts(
-        [
-            HeartImage("as received", before.reconstruct(device), gates=before.reconstruct_gates(device)),
-            HeartImage("denoised", volume, DerivedKind.SHORT_AXIS, gates=after.reconstruct_gates(device)),
-        ],
-        acquisition,
-        options,
+    images = (
+        HeartImage(_BEFORE, before.reconstruct(device), gates=before.reconstruct_gates(device)),
+        HeartImage(_AFTER, volume, DerivedKind.SHORT_AXIS, gates=after.reconstruct_gates(device)),
     )
-    figures = _guard(acquisition.projections, denoised, networks, reading, device)
-    shown = (
-        ("Denoiser", f"{model.name} {model.version}, {model.members} networks, SHA-256 {model.sha256[:16]}"),
-        ("Dose", f"{100 * dose.fraction:.3g} % of full ({dose.source})"),
-        *shown_settings(after, options),
-    )
+    reading = read_hearts(images, acquisition, options)
+    figures = _guard(acquisition.projections, denoised, ensemble, reading)
+    made = shown_settings(after, options)
     return PipelineResult(
         derived=(
-            Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.expected, _in_words(shown[0][1], dose)),
-            Derived(DerivedKind.RECONSTRUCTION, volume, f"denoised projections; {in_one_sentence(shown[2:])}"),
+            _projections(denoised, options, ensemble.card, dose),
+            Derived(DerivedKind.RECONSTRUCTION, volume, f"denoised projections; {in_one_sentence(made)}"),
             *reading.derived,
         ),
-        provenance=Provenance("denoising", "", shown, acquisition.assumptions, corrections(after)),
+        provenance=_provenance(ensemble.card, dose, acquisition, made, after),
         findings=(
             *before.findings,
-            *judge(figures, model.thresholds, CHECKS),
-            *_changes(reading.hearts),
+            *input_findings(acquisition, ensemble.card.domain, dose.fraction),
+            *judge(figures, ensemble.card.thresholds, CHECKS),
+            *_changes(reading),
             *reading.findings,
         ),
-        measurements=(
-            *before.measurements,
-            Measurement("Dose fraction", dose.fraction, "1"),
-            *(Measurement(f"Guard: {name}", value, "1") for name, value in figures.items()),
-        ),
+        measurements=(*before.measurements, *_measurements(dose, figures)),
         hearts=reading.hearts,
     )
 
 
+def _ensemble(options: DenoisingOptions, prepared: Prepared, device: str) -> _Ensemble:
+    """Load the networks and choose how many frames they see at once. Raises NotNow if there is too little room."""
+    card, networks = load_denoiser(options.model, options.folder)
+    geometry, width = prepared.gated.geometry, networks[0].width
+    free = free_bytes(device)
+    least = denoiser_bytes(1, geometry.rows, geometry.columns, width, len(networks))
+    made = reconstruction_bytes(geometry, prepared.gated.gates, options.subsets, blurred=options.cdr)
+    check_room(max(least, made), free, device)
+    return _Ensemble(card, networks, device, batch_in(free, geometry.rows, geometry.columns, width, len(networks)))
+
+
 def _guard(
-    projections: Projections, denoised: Denoised, networks: Sequence[Denoiser], reading: HeartReading, device: str
+    projections: Projections, denoised: Denoised, ensemble: _Ensemble, reading: HeartReading
 ) -> dict[str, float]:
     """Return the guard's figures; the heart is where the ventricle was found, as the camera saw it."""
 
     def predict(kept: Array, share: float) -> NDArray[np.float64]:
         thinned = replace(projections, counts=kept[None], windows=(window,), photopeak=0)
-        return denoise(thinned, 1.0, networks, device).expected.photopeak_counts().astype(np.float64)
+        return ensemble.denoise(thinned, 1.0).expected.photopeak_counts().astype(np.float64)
 
     window = projections.windows[projections.photopeak]
     heart = None
@@ -103,19 +125,73 @@ def _guard(
     return dict(guard_figures(projections, denoised, predict, heart, np.random.default_rng(_GUARD_SEED)))
 
 
-def _changes(hearts: tuple[Heart, ...]) -> tuple[Finding, ...]:
-    """Return a finding if the denoised heart reads as another heart than the one that was received."""
-    if not hearts or hearts[0].perfusion is None or hearts[-1].perfusion is None:
+def _changes(reading: HeartReading) -> tuple[Finding, ...]:
+    """Return what denoising changed so much that the denoised heart reads as another one than was received."""
+    if not reading.hearts:
         return ()
-    before, after = hearts[0].perfusion.tpd_percent, hearts[-1].perfusion.tpd_percent
-    if abs(after - before) <= LARGEST_TPD_CHANGE:
+    before, after = reading.hearts[0], reading.hearts[-1]
+    findings = []
+    if reading.found_in == _BEFORE:
+        words = "the left ventricle that the input shows is not found after denoising: read the input itself"
+        findings.append(Finding(Verdict.QUARANTINE, words))
+    return (*findings, *_change_of_perfusion(before, after), *_change_of_function(before, after))
+
+
+def _change_of_perfusion(before: Heart, after: Heart) -> tuple[Finding, ...]:
+    if before.perfusion is None or after.perfusion is None:
         return ()
-    words = f"denoising changes the total perfusion deficit from {before:.0f} to {after:.0f} %: read the input itself"
+    was, now = before.perfusion.tpd_percent, after.perfusion.tpd_percent
+    if abs(now - was) <= LARGEST_TPD_CHANGE:
+        return ()
+    words = f"denoising changes the total perfusion deficit from {was:.0f} to {now:.0f} %: read the input itself"
     return (Finding(Verdict.QUARANTINE, words),)
 
 
-def _in_words(denoiser: str, dose: Dose) -> str:
+def _change_of_function(before: Heart, after: Heart) -> tuple[Finding, ...]:
+    if before.function is None or after.function is None:
+        return ()
+    was, now = before.function.ejection_fraction_percent, after.function.ejection_fraction_percent
+    if abs(now - was) <= USUAL_EF_CHANGE:
+        return ()
+    verdict = Verdict.QUARANTINE if abs(now - was) > LARGEST_EF_CHANGE else Verdict.WARN
+    words = f"denoising changes the ejection fraction from {was:.0f} to {now:.0f} %: don't rely on either"
+    return (Finding(verdict, words),)
+
+
+def _projections(denoised: Denoised, options: DenoisingOptions, card: ModelCard, dose: Dose) -> Derived:
+    """Return the projections to send: the expected counts, or the measured ones and what the missing dose adds."""
+    share = f"{100 * dose.fraction:.3g} %"
+    by = f"by {card.members} networks ({card.name} {card.version}, weights SHA-256 {card.sha256})"
+    if options.projections == VIRTUAL_FULL_DOSE:
+        words = (
+            f"Virtual full dose: the counts measured at {share} of the full dose ({dose.source}), and those that the "
+            f"missing dose would have added on average, estimated {by}"
+        )
+        return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.virtual_full_dose, words)
+    words = (
+        f"Expected counts at full dose, without noise, of projections that hold {share} of it ({dose.source}), "
+        f"estimated {by}; each view keeps its counts"
+    )
+    return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.expected, words)
+
+
+def _provenance(
+    card: ModelCard, dose: Dose, acquisition: Acquisition, made: tuple[tuple[str, str], ...], after: Prepared
+) -> Provenance:
+    share = f"{100 * dose.fraction:.3g} % of the full dose ({dose.source})"
+    settings = (
+        ("Denoiser", f"{card.name} {card.version}, mean of {card.members} networks; {card.evidence}"),
+        ("Dose", share),
+        *made,
+        ("Weights", f"SHA-256 {card.sha256}"),
+    )
+    headline = f"{share}; denoised by the networks {card.name} {card.version}"
+    return Provenance("denoising", "", settings, acquisition.assumptions, corrections(after), headline)
+
+
+def _measurements(dose: Dose, figures: dict[str, float]) -> tuple[Measurement, ...]:
+    """Return the dose and the guard's figures as far as they could be made."""
     return (
-        f"Expected counts at full dose of projections that hold {100 * dose.fraction:.3g} % of it, estimated by a "
-        f"network ({denoiser}); each view keeps its counts"
+        Measurement("Dose fraction", dose.fraction, "1"),
+        *(Measurement(f"Guard: {name}", value, "1") for name, value in figures.items() if math.isfinite(value)),
     )

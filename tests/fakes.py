@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from dicomnode.config import DestinationSettings
 from dicomnode.errors import TransientFault
 from dicomnode.study import Instance, InstanceContent, InstanceHeader, SendOutcome, SendReport
-from pipelines.contract import PipelineInput, PipelineResult
+from pipelines.contract import OptionValue, PipelineInput, PipelineResult
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -45,7 +45,7 @@ class FakeEngine:
     answers: list[PipelineResult | Exception]
     inputs: list[PipelineInput] = field(default_factory=list)
 
-    def version(self, pipeline: str) -> str:
+    def version(self, pipeline: str, options: Mapping[str, OptionValue]) -> str:
         """Return a fixed version."""
         return "1.0.0"
 

@@ -27,6 +27,11 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
-def load_config(path: Path | None) -> configuration.Config:
+def config_path(option: Path | None) -> Path | None:
+    """Return the file that the configuration is read from; None where all defaults take effect."""
+    return configuration.find(option, os.environ)
+
+
+def load_config(option: Path | None) -> configuration.Config:
     """Return the configuration that takes effect. Raises ConfigurationError."""
-    return configuration.load(configuration.find(path, os.environ))
+    return configuration.load(config_path(option))

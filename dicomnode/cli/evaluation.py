@@ -48,6 +48,45 @@ def low_dose(
     print(json.dumps(document) if as_json else tables)
 
 
+@evaluate.command()
+def denoising(
+    out: Annotated[Path, typer.Option(help="Where tables, figures and records go; the same command goes on there.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the cohort; another than the training's is no hold-out.")] = 1,
+    patients: Annotated[int | None, typer.Option(min=2, help="Only so many of the 35 test patients.")] = None,
+    normals: Annotated[int, typer.Option(min=0, help="More normal hearts, for false defects.")] = 40,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    model: Annotated[str, typer.Option(help="What the denoiser is called.")] = "denoiser",
+    models: Annotated[Path | None, typer.Option(help="A folder with a site's own models.")] = None,
+    paper: Annotated[
+        Path | None, typer.Option(help="Where the paper's networks were trained to (paper-0.5 ...).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the denoising paper's tables and figures: image quality, indices of the heart, false and missed defects.
+
+    Each patient's record is kept as it is made, so that an interrupted run goes on; half a minute of a core each.
+    """
+    from pipelines.evaluation import denoising_run, denoising_tables
+    from pipelines.evaluation.denoising_figures.draw import draw_all
+    from pipelines.evaluation.denoising_methods import ModelChoice
+
+    choice = ModelChoice(model, models, paper)
+    try:
+        loaded = denoising_run.open_run(out, seed, choice)
+    except denoising_run.OtherRun as error:
+        raise typer.BadParameter(str(error), param_hint="--out") from None
+    except denoising_run.UnusableNetworks as error:
+        raise typer.BadParameter(str(error), param_hint="--model, --models, --paper") from None
+    orders = denoising_run.patient_orders(out, seed, choice, patients)
+    records = list(in_processes(denoising_run.patient_record, orders, jobs, "Test patients"))
+    hearts = denoising_run.normal_orders(out, seed, choice, normals)
+    healthy = list(in_processes(denoising_run.normal_record, hearts, jobs, "Normal hearts"))
+    evaluation = denoising_tables.Evaluation(records, healthy, loaded.described, loaded.sha256, seed)
+    document = denoising_tables.write_tables(evaluation, out)
+    draw_all(records, out / denoising_run.PATIENTS, out / "figures")
+    print(json.dumps(document) if as_json else (out / "tables.md").read_text())
+
+
 def in_processes(work: Callable[[T], R], orders: Sequence[T], jobs: int, words: str) -> Iterator[R]:
     """Yield what `work` makes of each order, in order, with a progress bar on a terminal."""
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

@@ -12,9 +12,12 @@ from typer.exceptions import TyperException
 from dicomnode.cli import (  # noqa: F401 - they add their commands
     demo,
     evaluation,
+    guard_evaluation,
     limits,
+    mu_map_training,
     network,
     pipelines,
+    retraining_evaluation,
     service,
     simulation,
     studies,

@@ -41,7 +41,8 @@ def run_pipeline(
     try:
         results = []
         for source in sources:
-            context = DerivationContext(pipeline, engine.version(pipeline), _version(), options, datetime.now(UTC))
+            made_by = engine.version(pipeline, options)
+            context = DerivationContext(pipeline, made_by, _version(), options, datetime.now(UTC))
             derivation = derive(source, engine, context)
             results.append(_write(source, derivation, out))
     finally:

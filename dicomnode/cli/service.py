@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
-from dicomnode.cli.app import ConfigOption, JsonOption, app, load_config
+from dicomnode.cli.app import ConfigOption, JsonOption, app, config_path, load_config
 from dicomnode.config import Config
 from dicomnode.telemetry import configure_logging
 
@@ -19,7 +20,7 @@ def serve(config: ConfigOption = None) -> None:
     configure_logging(settings.log.level, settings.log.format)
     from dicomnode.node import Node  # loads the network and the journal, which the other commands do not need
 
-    _refuse_what_is_not_built(settings)
+    _refuse_what_is_not_built(settings, config)
     node = Node(settings)
     node.stop_on_signals()
     node.start()
@@ -35,7 +36,7 @@ def check(config: ConfigOption = None) -> None:
     from dicomnode.network.tls import server_context
     from dicomnode.objects.keywords import rule_keywords
 
-    _refuse_what_is_not_built(settings)
+    _refuse_what_is_not_built(settings, config)
     rule_keywords(settings.rules)
     if settings.tls is not None:
         server_context(settings.tls)
@@ -92,12 +93,15 @@ def _status(settings: Config) -> dict[str, Any]:
     }
 
 
-def _refuse_what_is_not_built(settings: Config) -> None:
+def _refuse_what_is_not_built(settings: Config, option: Path | None) -> None:
     """Say so, rather than start and do something else than was configured."""
     from dicomnode.engine.local import check_rules
     from dicomnode.errors import ConfigurationError
 
-    check_rules(settings.rules)
+    try:
+        check_rules(settings.rules)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{config_path(option)}: {error}") from None
     if settings.engine.kind != "local":
         raise ConfigurationError('engine.kind: this version runs pipelines on this machine only; set kind = "local"')
     for destination in settings.destinations:

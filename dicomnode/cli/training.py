@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,17 +46,28 @@ def denoiser(
     ] = None,
     epochs: Annotated[float | None, typer.Option(min=0.001, help="Or: so many passes over the data.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and epochs give the same weights.")] = 0,
-    members: Annotated[int, typer.Option(min=1, max=16, help="Networks of the ensemble; minutes are shared.")] = 1,
+    members: Annotated[
+        int | None,
+        typer.Option(min=1, max=16, help="Networks of the ensemble, 1 unless said; minutes are shared."),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(help="Go on from trained networks, with as many members: 'shipped', or a folder with a denoiser."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     name: Annotated[str | None, typer.Option(help="What the model is called: denoiser, or paper and its dose.")] = None,
     model: Annotated[Model, typer.Option(help="Our denoiser, or the paper's network as a baseline.")] = Model.OURS,
     dose: Annotated[float, typer.Option(min=0.01, max=0.99, help="Paper: the one dose it is trained for.")] = 0.5,
     gated: Annotated[bool, typer.Option("--gated", help="Paper: learn from single gates, not from their sum.")] = False,
     preset: Annotated[Preset, typer.Option(help="Paper: its learning rate.")] = Preset.PAPER,
+    guard_minutes: Annotated[
+        float, typer.Option(min=0.0, help="Time to calibrate the guard on the held-out patients; 0: not at all.")
+    ] = 20.0,
 ) -> None:
     """Train the denoiser on a site's own studies, or on virtual ones, by foretelling counts that were held out.
 
-    Patients are split: a tenth of them chooses the weights. The same command goes on after an interruption.
+    Patients are split: a tenth of them chooses the weights, and then says what the guard's thresholds are. The same
+    command goes on after an interruption.
     """
     from pipelines.images import UnsuitableAcquisition
     from pipelines.training.denoiser_data import split_by_patient
@@ -62,20 +75,26 @@ def denoiser(
 
     ours = model is Model.OURS
     budget = _budget(minutes, epochs, ours)
-    place = _device(device)
+    place = named_device(device)
     named = name or ("denoiser" if ours else f"paper-{'gated-' if gated else ''}{dose:g}")
-    studies, evidence = _read(data)
+    start = _start(start_from) if ours and start_from else None
+    number = (members or (start.card.members if start else 1)) if ours else 1
+    studies, files, evidence = read_archive(data)
     try:
         cohort = split_by_patient(studies, seed)
-        with _shown(members if ours else 1) as report:
+        with _shown(number) as report:
             if ours:
-                from pipelines.training.denoiser_training import DenoiserSettings, train_denoiser
+                from pipelines.training.denoiser_training import RETRAINING_RATE, DenoiserSettings, train_denoiser
                 from pipelines.training.progress_loop import Course
 
-                settings = DenoiserSettings(seed=seed, members=members)
+                settings = DenoiserSettings(seed=seed, members=number)
+                if start is not None:
+                    width = int(start.card.settings["width"])
+                    settings = replace(settings, width=width, learning_rate=RETRAINING_RATE)
                 train_denoiser(
-                    cohort, settings, Course(budget), out, name=named, evidence=evidence, device=place, report=report
-                )
+                    cohort, settings, Course(budget), out,
+                    name=named, evidence=evidence, device=place, report=report, start=start,
+                )  # fmt: skip
             else:
                 from pipelines.training.paper_denoiser import LEARNING_RATES, PaperSettings, train_paper
 
@@ -83,7 +102,30 @@ def denoiser(
                 train_paper(cohort, paper, budget, out, name=named, evidence=evidence, device=place, report=report)
     except (UnsuitableAcquisition, OtherTraining) as error:
         raise StudyUnsuitable(str(error)) from None
+    if ours and guard_minutes > 0:
+        held_out = {study.patient for study in cohort.held_out}
+        mine = [(patient, path) for patient, path in files if patient in held_out]
+        calibrate_guard(out, named, mine, seed, guard_minutes, place)
     print(out / f"{named}.json")
+
+
+def calibrate_guard(
+    models: Path, model: str, files: Sequence[tuple[str, Path]], seed: int, minutes: float, device: str
+) -> None:
+    """Write thresholds of the guard into a model's card, from files of patients that the model was not trained on."""
+    from dicomnode.objects.reader import read_acquisition
+    from pipelines.training.guard_thresholds import calibrate, write_thresholds
+
+    shuffled = random.Random(seed).sample(files, len(files))  # noqa: S311 - an order, not a secret
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        studies = (
+            (patient, read_acquisition(path))
+            for patient, path in progress.track(shuffled, description="Thresholds of the guard")
+        )
+        found = calibrate(model, models, studies, seed, minutes=minutes, device=device)
+    write_thresholds(models, model, found)
+    words = f"thresholds of the guard: {len(found.runs)} runs of {len(set(found.patients))} held-out patients"
+    print(words, file=sys.stderr)
 
 
 def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
@@ -99,7 +141,18 @@ def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
     return Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS)
 
 
-def _device(name: str) -> str:
+def _start(named: str) -> Any:
+    """Return the networks to go on from."""
+    from pipelines.training.denoiser_training import networks_to_start_from
+
+    try:
+        return networks_to_start_from(None if named == "shipped" else Path(named))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--start-from") from None
+
+
+def named_device(name: str) -> str:
+    """Return the torch device of this name, "auto" being a GPU where there is one."""
     from pipelines.training.progress_loop import usable_device
 
     try:
@@ -108,8 +161,8 @@ def _device(name: str) -> str:
         raise typer.BadParameter(str(error), param_hint="--device") from None
 
 
-def _read(folder: Path) -> tuple[list[Any], str]:
-    """Return all projections below a folder, and what kind of patients they are of.
+def read_archive(folder: Path) -> tuple[list[Any], list[tuple[str, Path]], str]:
+    """Return all projections below a folder, their files with the patient, and what kind of patients they are of.
 
     Files that hold none are passed over. Raises StudyUnsuitable if nothing is left.
     """
@@ -120,6 +173,7 @@ def _read(folder: Path) -> tuple[list[Any], str]:
     from pipelines.training.model_card import OF_A_SITE, VIRTUAL
 
     studies: list[Any] = []
+    files: list[tuple[str, Path]] = []
     passed_over: list[str] = []
     virtual = True
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -131,7 +185,9 @@ def _read(folder: Path) -> tuple[list[Any], str]:
             if projections is None:
                 raise StudyUnsuitable("a reconstruction, not projections")
             patient = text(ds, "PatientID") or text(ds, "StudyInstanceUID")
-            studies += training_studies(projections, hashlib.sha256(patient.encode()).hexdigest()[:16])
+            opaque = hashlib.sha256(patient.encode()).hexdigest()[:16]
+            studies += training_studies(projections, opaque)
+            files.append((opaque, path))
             virtual &= patient.startswith("VIRTUAL-")
         except (StudyUnsuitable, UnsuitableAcquisition) as error:
             passed_over.append(f"{path.name}: {error}")
@@ -139,7 +195,7 @@ def _read(folder: Path) -> tuple[list[Any], str]:
         why = f"; the first of {len(passed_over)} files: {passed_over[0]}" if passed_over else ""
         raise StudyUnsuitable(f"{folder}: found no NM TOMO or GATED TOMO image to learn from{why}")
     print(f"{len(studies)} sets of projections; {len(passed_over)} other files were passed over", file=sys.stderr)
-    return studies, VIRTUAL if virtual else OF_A_SITE
+    return studies, files, VIRTUAL if virtual else OF_A_SITE
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from dicomnode.config import OptionValue, RuleSettings
 from dicomnode.errors import ConfigurationError, TransientFault
 from pipelines import catalog
-from pipelines.contract import PipelineInput, PipelineResult
+from pipelines.contract import NotNow, PipelineInput, PipelineResult
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +38,15 @@ class LocalEngine:
         """Start the child and let it load what pipelines need; returns at once."""
         self._schedule(catalog.warm_up, self._device).add_done_callback(_report_cold_start)
 
-    def version(self, pipeline: str) -> str:
-        """Return the pipeline's version."""
-        return catalog.version_of(pipeline)
+    def version(self, pipeline: str, options: Mapping[str, OptionValue]) -> str:
+        """Return the version of the pipeline and of the weights that it uses under these options.
+
+        Raises TransientFault if the weights are away.
+        """
+        try:
+            return catalog.version_of(pipeline, options)
+        except NotNow as error:
+            raise TransientFault(str(error)) from None
 
     def pipelines(self) -> tuple[str, ...]:
         """Return the names of the pipelines there are."""
@@ -53,7 +59,8 @@ class LocalEngine:
     def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
         """Run one pipeline in the child and wait for it.
 
-        Raises UnsuitableAcquisition as the pipeline did, TransientFault if the child died, hung, or lacked memory.
+        Raises UnsuitableAcquisition as the pipeline did, TransientFault if the child died, hung, or lacked something
+        (memory, room on the GPU, a model's files).
         """
         try:
             result = self._schedule(catalog.run, pipeline, pipeline_input, self._device).result()
@@ -63,6 +70,8 @@ class LocalEngine:
             raise TransientFault(f"the engine's process died (exit code {error.exitcode})") from error
         except MemoryError:
             raise TransientFault("the engine's process ran out of memory") from None
+        except NotNow as error:
+            raise TransientFault(str(error)) from None
         except (RuntimeError, CancelledError) as error:
             if isinstance(error, RuntimeError) and not self._broken():
                 raise  # the pipeline's own error

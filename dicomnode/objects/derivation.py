@@ -22,13 +22,15 @@ from pydicom.dataset import Dataset
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text
 from dicomnode.objects.modules import body_part, merge
-from pipelines.contract import Finding, OptionValue, Provenance
+from pipelines.contract import Finding, OptionValue, Provenance, Verdict
 
 MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
 # instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
 # over an upgrade must not be sent in two series.
 WRITERS_VERSION = 3
+# the pipelines whose images a network made
+BY_NETWORKS = frozenset({"denoising", "attenuation_correction"})
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
 INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
 
@@ -164,8 +166,14 @@ def series(sources: Sources, derivative: Derivative, context: DerivationContext)
         SeriesDate=context.now.strftime("%Y%m%d"),
         SeriesTime=context.now.strftime("%H%M%S"),
     )
-    merge(ds, encoded("SeriesDescription", _series_description(sources.first, derivative.label)))
+    merge(ds, encoded("SeriesDescription", _series_description(sources.first, _label(derivative, context))))
     return ds
+
+
+def _label(derivative: Derivative, context: DerivationContext) -> str:
+    """Return how a series is named; what a network made and a check remarks on says so in every list of series."""
+    remarked = any(finding.verdict is not Verdict.PASS for finding in derivative.findings)
+    return f"{derivative.label} (CHECK)" if remarked and context.pipeline in BY_NETWORKS else derivative.label
 
 
 def _series_description(source: Dataset, label: str) -> bytes:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dicomnode.objects.derivation import DerivationContext, read_sources
+from dicomnode.objects.derivation import BY_NETWORKS, DerivationContext, read_sources
 from dicomnode.objects.nuclear import write_derived
 from dicomnode.objects.report import write_report
 from dicomnode.objects.structured_report import write_structured_report
 from dicomnode.study import DerivedInstance
 from pipelines.contract import PipelineInput, PipelineResult
-
-# the pipelines whose numbers are sent; a plain reconstruction adds nothing that the camera's own station lacks
-_SEND_NUMBERS = frozenset({"denoising", "attenuation_correction"})
 
 
 def derived_instances(
@@ -28,7 +25,8 @@ def derived_instances(
     headers = read_sources(sources)
     acquisition = pipeline_input.acquisition
     made = [write_derived(headers, sources[0], acquisition, derived, result, context) for derived in result.derived]
-    if result.hearts and context.pipeline in _SEND_NUMBERS:
+    # a plain reconstruction adds no number that the camera's own station lacks
+    if result.hearts and context.pipeline in BY_NETWORKS:
         made.append(write_structured_report(headers, pipeline_input, result, made, context))
     if result.page is not None:
         made.append(write_report(headers, result, result.page, context))

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.codes import OWN_SCHEME, coding_schemes
 from dicomnode.objects.derivation import DerivationContext, Derivative, Sources, derived_dataset, derived_uid
 from dicomnode.objects.elements import (
     code,
@@ -60,6 +61,8 @@ class _Kind:
     short_axis: bool = False  # slices across the left ventricle, apex to base (pipelines/cardiac/reorientation)
 
 
+# PS3.16 CID 7203 has no code for what a network does to noise
+_BY_NETWORKS = ("noise-reduction", OWN_SCHEME, "Noise reduction by neural networks")
 _ITERATIVE = ("113963", "DCM", "Iterative Reconstruction")
 _RESAMPLED = ("113085", "DCM", "Spatial resampling")
 _EMISSION = ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION")
@@ -92,7 +95,7 @@ def write_derived(
     `source_path` is the file that `sources.first` is the header of. Raises StudyUnsuitable if the data can't be
     expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
     """
-    kind = _KINDS[derived.kind]
+    kind = _kind(derived.kind, context)
     derivative = Derivative(
         kind=derived.kind.value,
         sop_class_uid=NM_IMAGE_STORAGE,
@@ -115,6 +118,8 @@ def write_derived(
         ds = derived_dataset(sources, derivative, context)
         merge(ds, _volume_part(sources.first, acquisition, derived.data))
     merge(ds, _nm_part(sources, acquisition))
+    if _BY_NETWORKS in kind.codes:
+        merge(ds, coding_schemes())
     put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, kind, result))
     if kind.short_axis:
         put(ds, SliceProgressionDirection="APEX_TO_BASE")
@@ -124,6 +129,17 @@ def write_derived(
     return DerivedInstance(
         ds.SOPInstanceUID, ds.SeriesInstanceUID, NM_IMAGE_STORAGE, derived.kind.value, file_bytes(ds)
     )
+
+
+def _kind(derived: DerivedKind, context: DerivationContext) -> _Kind:
+    """Return how an image is filed; what was made of denoised projections says so by name and code."""
+    kind = _KINDS[derived]
+    if context.pipeline != "denoising":
+        return kind
+    codes = (_BY_NETWORKS, *kind.codes)
+    if derived is DerivedKind.DENOISED_PROJECTIONS:
+        return replace(kind, codes=codes)
+    return replace(kind, codes=codes, label=f"denoised {kind.label}", image_id=f"denoised {kind.image_id}"[:16].strip())
 
 
 def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:

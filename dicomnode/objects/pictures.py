@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 
 _COLUMNS = 10
+_TILE, _WORDS = 128, 26  # pixels of a frame's side, of a line of words
 
 
 def save_picture(instance: Path, picture: Path) -> None:
@@ -31,3 +33,24 @@ def montage(frames: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     sheet[:count] = frames / max(float(frames.max()), 1.0)
     grid = sheet.reshape(lines, _COLUMNS, rows, columns).transpose(0, 2, 1, 3)
     return grid.reshape(lines * rows, _COLUMNS * columns).repeat(2, axis=0).repeat(2, axis=1)
+
+
+def save_comparison(title: str, rows: Sequence[tuple[str, Path]], picture: Path) -> None:
+    """Write rows of frames of gray instances as PNG, each row under its words and by its own highest value.
+
+    Of each instance ten frames are shown, evenly spread.
+    """
+    height = _WORDS + len(rows) * (_WORDS + _TILE)
+    sheet = Image.new("L", (_COLUMNS * _TILE, height), 255)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    pen.text((6, 4), title, fill=0, font=font)
+    for number, (words, instance) in enumerate(rows):
+        top = _WORDS + number * (_WORDS + _TILE)
+        pen.text((6, top + 4), words, fill=0, font=font)
+        frames = dcmread(instance).pixel_array
+        chosen = frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)]
+        gray = np.rint(255 * (1 - chosen / max(float(frames.max()), 1.0))).astype(np.uint8)
+        for column, frame in enumerate(gray):
+            tile = Image.fromarray(frame).resize((_TILE, _TILE), Image.Resampling.BICUBIC)
+            sheet.paste(tile, (column * _TILE, top + _WORDS))
+    sheet.save(picture)

@@ -81,7 +81,11 @@ def write_structured_report(
             group
             for reading in _readings(pipeline_input, result, images)
             for group in measurement_groups(
-                reading, (context.pipeline, context.pipeline_version), _settings(result), ds.SOPInstanceUID
+                reading,
+                (context.pipeline, context.pipeline_version),
+                # a comparison was read by the same program, but from an image that these settings did not make
+                _settings(result) if reading.reported else (),
+                ds.SOPInstanceUID,
             )
         ],
         title=standard.DCM.ImagingMeasurementReport,
@@ -157,7 +161,9 @@ def _evaluations(sources: Sources, result: PipelineResult) -> ContainerContentIt
     """Return what is said in words: for whom the report is, what the checks found, what was measured besides."""
     said = [(codes.COMMENT, _INVESTIGATIONAL), *([(codes.COMMENT, _VIRTUAL)] if sources.virtual else [])]
     said += [(codes.FINDING, f"{finding.verdict.value}: {finding.text}") for finding in result.findings]
-    said += [(codes.COMMENT, f"{one.name}: {one.value:.7g} {one.unit}") for one in result.measurements]
+    said += [
+        (codes.COMMENT, f"{one.name}: {one.value:.7g} {one.unit}".removesuffix(" 1")) for one in result.measurements
+    ]
     said += [(codes.COMMENT, f"assumed: {sentence}") for sentence in result.provenance.assumptions]
     container = ContainerContentItem(
         name=codes.QUALITATIVE_EVALUATIONS, relationship_type=RelationshipTypeValues.CONTAINS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from dicomnode.store.outbox import Outbox, Stored
 from dicomnode.store.rows import Claim
 from dicomnode.store.spool import Spool, dataset_sha256
 from dicomnode.study import DerivedInstance, Event
-from pipelines.contract import Finding, Measurement, PipelineInput, PipelineResult, Verdict
+from pipelines.contract import Finding, Measurement, OptionValue, PipelineInput, PipelineResult, Verdict
 from pipelines.images import UnsuitableAcquisition
 
 log = structlog.get_logger(__name__)
@@ -31,8 +31,8 @@ BACK_OFF_S = 5.0  # before the second attempt; doubled for each further one
 class Engine(Protocol):
     """Where pipelines run; handed in by the node."""
 
-    def version(self, pipeline: str) -> str:
-        """Return the pipeline's version."""
+    def version(self, pipeline: str, options: Mapping[str, OptionValue]) -> str:
+        """Return the version of the pipeline and of the weights that it uses under these options."""
 
     def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
         """Run the pipeline; raises UnsuitableAcquisition, or TransientFault for a crash, a time-out, a lost worker."""
@@ -110,7 +110,7 @@ class Processor:
         made: list[Stored] = []
         held: list[str] = []
         paths = {i.header.sop_instance_uid: i.path for i in self.journal.instances(study.study_instance_uid)}
-        version = self.engine.version(study.pipeline)
+        version = self.engine.version(study.pipeline, study.options)
         for source in claim.sources:
             context = DerivationContext(study.pipeline, version, self.node_version, study.options, self.clock())
             key = run_key([source], context)

@@ -81,12 +81,13 @@ class MethodRecord:
     projection_heart: ImageQuality  # the same without the rows below the heart (the paper cropped the liver)
     projection_counts_rmse: float  # against full-dose counts, in counts per pixel
     projection_truth_percent: float  # RMSE against the noise-free counts, in % of their mean in the patient
-    image: ImageQuality  # the paper's scale
-    image_pearson: float  # voxel by voxel against full dose
+    image: ImageQuality  # the paper's scale, over the heart's slices
+    image_pearson: float  # voxel by voxel against full dose, over the heart's slices
     image_truth_percent: (
         float  # RMSE against the reconstruction of the noise-free counts, in % of its mean in the heart
     )
     indices: Indices | None  # None: no left ventricle was found
+    image_whole: ImageQuality | None = None  # the same over the whole reconstruction
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ class PatientRecord:
     methods: Mapping[str, Mapping[str, MethodRecord]]  # [dose][method]
     gated: Mapping[str, ImageQuality] = field(default_factory=dict)  # [method]: gates at half dose, projections
     gated_ejection_percent: Mapping[str, float] = field(default_factory=dict)  # [method, "full dose" or "truth"]
+    gated_beat_percent: Mapping[str, float] = field(default_factory=dict)  # [method, "full dose"]: of the true beat
+    gated_ceiling: ImageQuality | None = None
+    image_ceiling: Mapping[str, ImageQuality] = field(default_factory=dict)  # [dose]: reconstruction of the ceiling's
+    full_dose_projection_truth_percent: float | None = None  # of the full dose itself, as in `MethodRecord`
+    full_dose_image_truth_percent: float | None = None
 
 
 def write_record(path: Path, record: PatientRecord) -> None:
@@ -129,12 +135,15 @@ def read_record(path: Path) -> PatientRecord:
                 for dose, methods in stated["methods"].items()
             },
             "gated": {method: ImageQuality(**values) for method, values in stated["gated"].items()},
+            "gated_ceiling": ImageQuality(**stated["gated_ceiling"]) if stated["gated_ceiling"] else None,
+            "image_ceiling": {dose: ImageQuality(**values) for dose, values in stated["image_ceiling"].items()},
         }
     )
 
 
 def _method(stated: dict[str, Any]) -> MethodRecord:
-    qualities = {key: ImageQuality(**stated[key]) for key in ("projection", "projection_heart", "image")}
+    names = [key for key in ("projection", "projection_heart", "image", "image_whole") if stated[key] is not None]
+    qualities = {key: ImageQuality(**stated[key]) for key in names}
     return MethodRecord(**{**stated, **qualities, "indices": _indices(stated["indices"])})
 
 

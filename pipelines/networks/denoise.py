@@ -13,8 +13,15 @@ from torch import Tensor
 
 from pipelines.images import Array, Projections, UnsuitableAcquisition
 from pipelines.networks.denoiser import ARCHITECTURE, Denoiser
-from pipelines.networks.neighbors import neighbor_views
-from pipelines.networks.weights import ModelCard, WeightsError, read_model
+from pipelines.networks.model_card import ModelCard, check_architecture
+from pipelines.networks.neighbors import gates_about, neighbor_views
+from pipelines.networks.weights import read_model
+
+LARGEST_BATCH = 32  # frames seen at a time
+_CPU_BATCH = 16  # the layers of more don't stay in a core's cache: a tenth slower
+# what a frame's passage through the U-Net holds at the same time: layers of `width` filters at full size, and inputs
+_ACTIVATIONS, _SEEN = 14, 40
+_WEIGHTS = 1910  # parameters of a network over the square of its width
 
 
 def load_denoiser(name: str = "denoiser", folder: Path | None = None) -> tuple[ModelCard, tuple[Denoiser, ...]]:
@@ -23,8 +30,7 @@ def load_denoiser(name: str = "denoiser", folder: Path | None = None) -> tuple[M
     Raises WeightsError if there is none of this name, if its files are damaged, or if it is another kind of network.
     """
     model = read_model(name, folder)
-    if model.card.architecture != ARCHITECTURE:
-        raise WeightsError(f"{name}: found weights of {model.card.architecture}, expected {ARCHITECTURE}")
+    check_architecture(model.card, ARCHITECTURE)
     networks = tuple(Denoiser(int(model.card.settings["width"])) for _ in model.members)
     for member, network in enumerate(networks):
         model.fill(member, network)
@@ -41,12 +47,27 @@ class Denoised:
     count_factor: NDArray[np.float64]  # measured over predicted counts `[window, view]`, already applied
 
 
+def denoiser_bytes(batch: int, rows: int, columns: int, width: int, members: int) -> int:
+    """Return about how many bytes `denoise` takes on a GPU at most for so many frames at a time."""
+    pixels = (rows + 7) * (columns + 7)
+    weights = members * _WEIGHTS * width**2
+    return 4 * (weights + batch * pixels * (_ACTIVATIONS * width + _SEEN + members))
+
+
+def batch_in(free_bytes: int | None, rows: int, columns: int, width: int, members: int) -> int:
+    """Return how many frames may be seen at a time so that half of the free memory stays free; None: the usual."""
+    if free_bytes is None:
+        return _CPU_BATCH
+    fitting = range(LARGEST_BATCH, 1, -1)
+    return next((b for b in fitting if denoiser_bytes(b, rows, columns, width, members) <= free_bytes // 2), 1)
+
+
 def denoise(
     projections: Projections,
     dose_fraction: float,
     networks: Sequence[Denoiser],
     device: str = "cpu",
-    batch: int = 32,
+    batch: int = LARGEST_BATCH,
 ) -> Denoised:
     """Return the expected counts at full dose of an acquisition that holds `dose_fraction` of it.
 
@@ -84,10 +105,14 @@ def _ensemble(
     mean, spread = np.empty_like(counts), np.empty_like(counts)
     ready = [network.to(device).eval() for network in networks]
     with torch.inference_mode():
-        for gate, frames in enumerate(gates):
+        for gate in range(len(gates)):
+            beside = gates[gates_about(gate, len(gates))]
             for start in range(0, len(neighbors), batch):
                 about = torch.from_numpy(neighbors[start : start + batch])
-                seen: tuple[Tensor, Tensor] = (frames[about].to(device), context[about].to(device))
+                seen: tuple[Tensor, Tensor] = (
+                    beside[:, about].transpose(0, 1).to(device),
+                    context[about].to(device),
+                )
                 members = torch.stack([network(*seen) for network in ready])
                 mean[gate, start : start + batch] = members.mean(dim=0).cpu().numpy()
                 spread[gate, start : start + batch] = members.std(dim=0, correction=0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Our denoiser: a compact U-Net that estimates a projection's expected counts from it and the views about it.
+"""Our denoiser: a compact U-Net that estimates a projection's expected counts from it and the views and gates about it.
 
 It is told no dose: it works on counts whose noise is made even (Anscombe 1948), so the counts themselves say how noisy
 they are, and one network serves every dose, gated or not, of any matrix.
@@ -10,24 +10,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipelines.networks.model_card import DENOISER
 from pipelines.networks.neighbors import REACH
 
-ARCHITECTURE = "pipelines.networks.denoiser.Denoiser"  # as a model card names it
+ARCHITECTURE = DENOISER
 VIEWS = 2 * REACH + 1
+GATES = 3  # the one before, itself, the one after
+SEEN = GATES + 1  # and the context
 WIDTH = 16  # filters at full size; doubled at each halving
 HALVINGS = 3
 _PIXELS = 2**HALVINGS
-_BASE_SIGMA = 1.2  # pixels, of the smooth estimate that the network corrects
-_BASE_RADIUS = 4
+_SIGMAS = (0.0, 0.7, 1.2, 2.4)  # pixels, of the smooth estimates that the network mixes
+_USUAL = 2  # of them: the one it starts from
+_RADIUS = 7  # pixels, where the widest ends
+_SOURCES = 3  # the gate itself; its share of all gates, at this view; the same at the views beside it
 _LEAST_BASE = 0.05  # counts, so that no root is taken of nothing
+_PREFERENCE = 4.0  # for the usual estimate, before anything is learned: five sixths of the mixture
 _ROUNDING = 0.2  # counts^0.5, where the corrected root bends away from zero
 
 
 class Denoiser(nn.Module):
-    """U-Net on the roots of counts: corrects a smooth estimate of the middle frame.
+    """U-Net on the roots of counts: mixes smooth estimates of the middle frame in each pixel and corrects the mixture.
 
-    `frames` are the counts of one gate at a view and its neighbours; `context` is all that was counted at these views
-    in the same study: the sum over the gates, or the frames themselves where the study isn't gated.
+    Mixing is what keeps a hot spot that is brighter than any it has learned from: its height is measured, not recalled.
+    `frames` are the counts of one gate, of the one before and the one after it, at a view and its neighbours; `context`
+    is all that was counted at these views in the same study. Where the study isn't gated all of them are the same.
+    Without the gates about it a gate of few counts looks like any other, and the beat would be averaged away.
     """
 
     smoothing: Tensor
@@ -37,25 +45,32 @@ class Denoiser(nn.Module):
         self.width = width
         widths = [width * 2**level for level in range(HALVINGS + 1)]
         self.encoder = nn.ModuleList(
-            _block(before, after) for before, after in zip((2 * VIEWS + 3, *widths), widths, strict=False)
+            _block(before, after) for before, after in zip((SEEN * VIEWS + 3, *widths), widths, strict=False)
         )
         self.decoder = nn.ModuleList(
             _block(widths[level] + widths[level + 1], widths[level]) for level in reversed(range(HALVINGS))
         )
-        self.correction = nn.Conv2d(width + 2 * VIEWS, 1, 1)  # of features, and of the roots of counts themselves
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(torch.as_tensor(self.correction.bias))
-        self.register_buffer("smoothing", _gaussian(), persistent=False)
+        self.correction = nn.Conv2d(width + SEEN * VIEWS, 1, 1)  # of features, and of the roots of counts themselves
+        self.mixing = nn.Conv2d(width, _SOURCES * len(_SIGMAS), 1)
+        for layer in (self.correction, self.mixing):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(torch.as_tensor(layer.bias))
+        with torch.no_grad():
+            torch.as_tensor(self.mixing.bias)[len(_SIGMAS) + _USUAL] = _PREFERENCE
+        self.register_buffer("smoothing", _gaussians(), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # a third faster on CPUs
 
     def forward(self, frames: Tensor, context: Tensor) -> Tensor:
         """Return the expected counts `[batch, row, column]` of the middle frame, all positive.
 
-        `frames` and `context` are counts `[batch, view (5), row, column]` of any number of rows and columns.
+        `frames` are counts `[batch, gate (3), view (5), row, column]`, `context` counts `[batch, view (5), row,
+        column]` of any number of rows and columns.
         """
         rows, columns = frames.shape[-2:]
-        frames, context = _whole(frames), _whole(context)
-        seen, root = self._features(frames, context)
+        context = _whole(context)
+        frames = _whole(frames.flatten(1, 2)).reshape(-1, GATES, *context.shape[1:])
+        estimates, share = self._estimates(frames[:, 1], context)
+        seen = _features(frames, context, estimates, share)
         features, layers = seen, []
         for block in self.encoder[:-1]:
             features = block(features)
@@ -65,22 +80,36 @@ class Denoiser(nn.Module):
         for block in self.decoder:
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = block(torch.cat([larger, layers.pop()], dim=1))
-        corrected = root + self.correction(torch.cat([features, seen[:, : 2 * VIEWS]], dim=1))
+        mixture = (torch.softmax(self.mixing(features), dim=1) * estimates).sum(dim=1, keepdim=True)
+        correction = self.correction(torch.cat([features, seen[:, : SEEN * VIEWS]], dim=1))
+        corrected = torch.sqrt(mixture + _LEAST_BASE) + correction
         # as the square of the root where that is positive, falling smoothly to zero where it isn't
         expected: Tensor = (0.5 * (corrected + torch.sqrt(corrected.square() + _ROUNDING**2))).square()[:, 0]
         return expected[:, :rows, :columns]
 
-    def _features(self, frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the first layer sees, and the root of the smooth estimate `[batch, 1, row, column]`."""
-        total = frames.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
-        share = total / context.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
-        middle = share * context[:, REACH : REACH + 1]
-        base = functional.conv2d(_bordered(middle), self.smoothing.to(middle.dtype))
-        root = torch.sqrt(base + _LEAST_BASE)
-        level = torch.log(frames.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0) / total)  # of bright pixels
-        constants = [value.expand_as(root) for value in (0.3 * level, 0.3 * torch.log(share))]
-        seen = [_root(frames) - root, _root(context) * torch.sqrt(share) - root, 0.2 * root, *constants]
-        return torch.cat(seen, dim=1), root
+    def _estimates(self, frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Return smooth estimates `[batch, source * sigma, row, column]` of the middle frame, and its share of all."""
+        share = _sum(frames) / _sum(context)
+        whole = share * context
+        beside = 0.5 * (whole[:, REACH - 1] + whole[:, REACH + 1])
+        sources = torch.stack([frames[:, REACH], whole[:, REACH], beside], dim=1)
+        bordered = functional.pad(sources, (_RADIUS,) * 4, mode="replicate")
+        smoothed = functional.conv2d(bordered.flatten(0, 1)[:, None], self.smoothing.to(sources.dtype))
+        return smoothed.reshape(len(frames), -1, *frames.shape[-2:]), share
+
+
+def _features(frames: Tensor, context: Tensor, estimates: Tensor, share: Tensor) -> Tensor:
+    """Return what the first layer sees: roots of counts less that of the usual estimate, and three constants."""
+    before, middle, after = frames.unbind(1)
+    root = torch.sqrt(estimates[:, len(_SIGMAS) + _USUAL, None] + _LEAST_BASE)
+    bright = middle.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0) / _sum(middle)  # counts of bright pixels
+    constants = [value.expand_as(root) for value in (0.3 * torch.log(bright), 0.3 * torch.log(share))]
+    gates = [_root(gate) - root for gate in (middle, before, after)]
+    return torch.cat([*gates, _root(context) * torch.sqrt(share) - root, 0.2 * root, *constants], dim=1)
+
+
+def _sum(counts: Tensor) -> Tensor:
+    return counts.sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
 
 
 def _root(counts: Tensor) -> Tensor:
@@ -100,13 +129,9 @@ def _whole(counts: Tensor) -> Tensor:
     return functional.pad(counts, (0, -columns % _PIXELS, 0, -rows % _PIXELS), mode="replicate")
 
 
-def _bordered(counts: Tensor) -> Tensor:
-    return functional.pad(counts, (_BASE_RADIUS,) * 4, mode="replicate")
-
-
-def _gaussian() -> Tensor:
-    """Return the kernel `[1, 1, row, column]` of the smooth estimate."""
-    offsets = torch.arange(-_BASE_RADIUS, _BASE_RADIUS + 1, dtype=torch.float64)
-    line = torch.exp(-0.5 * (offsets / _BASE_SIGMA) ** 2)
-    line /= line.sum()
-    return torch.outer(line, line)[None, None].float()
+def _gaussians() -> Tensor:
+    """Return the kernels `[sigma, 1, row, column]` of the smooth estimates; without width counts stay as they are."""
+    offsets = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
+    lines = torch.stack([torch.exp(-0.5 * (offsets / max(sigma, 1e-3)) ** 2) for sigma in _SIGMAS])
+    lines /= lines.sum(dim=1, keepdim=True)
+    return (lines[:, :, None] * lines[:, None, :])[:, None].float()

@@ -10,40 +10,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor, float16, nn
 
-SHIPPED = Path(__file__).parent / "weights"
-
-
-class WeightsError(ValueError):
-    """Weights can't be used; the message names the file and the remedy."""
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What is known of trained weights; everything in it can be written as JSON."""
-
-    name: str
-    version: str
-    architecture: str  # which network they belong to
-    settings: Mapping[str, float | int | str]  # of the network and its training
-    domain: Mapping[str, object]  # what it was trained on: studies, matrix, views, counts
-    seeds: tuple[int, ...]  # one per member of the ensemble
-    figures: Mapping[str, float]  # what was reached on patients held out from training
-    evidence: str  # on what kind of patients, in words
-    thresholds: Mapping[str, float] = field(default_factory=dict)  # of the guard, where it has been calibrated
-    sha256: str = ""
-
-    @property
-    def members(self) -> int:
-        """Number of networks of the ensemble."""
-        return len(self.seeds)
+from pipelines.networks.model_card import ModelCard as ModelCard  # the card's own words are a part of this door
+from pipelines.networks.model_card import WeightsError as WeightsError
+from pipelines.networks.model_card import card_of, read_files
+from pipelines.networks.model_card import read_card as read_card
 
 
 @dataclass(frozen=True)
@@ -75,7 +52,7 @@ def write_model(folder: Path, card: ModelCard, members: list[Mapping[str, Tensor
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / f"{card.name}.safetensors", content)
     _replace(folder / f"{card.name}.json", json.dumps(stated, indent=2).encode() + b"\n")
-    return _card(stated)
+    return card_of(stated)
 
 
 def read_model(name: str, folder: Path | None = None) -> TrainedModel:
@@ -83,46 +60,16 @@ def read_model(name: str, folder: Path | None = None) -> TrainedModel:
 
     Raises WeightsError if card or weights are missing, damaged, or don't belong together.
     """
-    place = folder or SHIPPED
-    card = read_card(place / f"{name}.json")
-    path = place / f"{name}.safetensors"
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: the weights that the card beside them describes are missing") from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != card.sha256:
-        raise WeightsError(
-            f"{path}: the SHA-256 is {found[:12]}..., the card says {card.sha256[:12] or 'nothing'}...: "
-            "the weights were changed or belong to another card; copy both files again"
-        )
+    card, content = read_files(name, folder)
     try:
         tensors = load(content)
     except SafetensorError as error:
-        raise WeightsError(f"{path}: no weights in the safetensors format ({error})") from None
+        raise WeightsError(f"{name}.safetensors: no weights in the safetensors format ({error})") from None
     members: list[dict[str, Tensor]] = [{} for _ in range(card.members)]
     for key, value in tensors.items():
         number, _, parameter = key.partition(".")
-        members[int(number)][parameter] = value.float() if value.dtype is torch.float16 else value
+        members[int(number)][parameter] = value.float() if value.dtype is float16 else value
     return TrainedModel(card, tuple(members))
-
-
-def read_card(path: Path) -> ModelCard:
-    """Return a model card. Raises WeightsError if it is missing or isn't one."""
-    try:
-        return _card(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        there = ", ".join(sorted(card.stem for card in path.parent.glob("*.json"))) or "none"
-        raise WeightsError(f"{path}: there is no such model card; models in this folder: {there}") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"{path}: no model card ({error})") from None
-
-
-def _card(stated: Mapping[str, object]) -> ModelCard:
-    known = {one.name for one in fields(ModelCard)}
-    if not isinstance(stated, dict) or set(stated) != known:
-        raise ValueError(f"expected exactly the keys {', '.join(sorted(known))}")
-    return ModelCard(**{**stated, "seeds": tuple(stated["seeds"])})
 
 
 def _replace(path: Path, content: bytes) -> None:

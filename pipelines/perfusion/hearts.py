@@ -42,6 +42,7 @@ class HeartReading:
     hearts: tuple[Heart, ...] = ()
     derived: tuple[Derived, ...] = ()
     findings: tuple[Finding, ...] = ()
+    found_in: str = ""  # the label of the image that the ventricle was found in
 
 
 def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options: Options) -> HeartReading:
@@ -59,11 +60,12 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
             refusals.append(str(error))
             continue
         hearts = tuple(_heart(one, ventricle, _limits(one, acquisition, options)) for one in images)
-        findings = _remarks(ventricle, bool(refusals)) + _of_limits(images[-1], hearts[-1], acquisition, options)
+        findings = _remarks(ventricle, image.label, len(refusals))
+        findings += _of_limits(images[-1], hearts[-1], acquisition, options)
         findings += _of_function(images[-1], hearts[-1], acquisition)
         if guidance == Guidance():  # else a person has looked
             findings += orientation_findings(image.volume, ventricle)
-        return HeartReading(hearts, _short_axes(images, hearts), tuple(findings))
+        return HeartReading(hearts, _short_axes(images, hearts), tuple(findings), image.label)
     finding = Finding(Verdict.WARN, f"{refusals[0]}; no short axis, polar map or score was made")
     return HeartReading(findings=(finding, *orientation_findings(images[-1].volume, None)))
 
@@ -145,10 +147,10 @@ def _short_axes(images: Sequence[HeartImage], hearts: Sequence[Heart]) -> tuple[
     return tuple(made)
 
 
-def _remarks(ventricle: LeftVentricle, elsewhere: bool) -> list[Finding]:
+def _remarks(ventricle: LeftVentricle, label: str, refusals: int) -> list[Finding]:
     remarks = [Finding(Verdict.WARN, remark) for remark in ventricle.remarks]
-    if elsewhere:
-        words = "the left ventricle was found only in the image before the last: check its axis"
+    if refusals:
+        words = f"the left ventricle was found only in the image {label!r}: check its axis"
         remarks.append(Finding(Verdict.WARN, words))
     if not remarks:
         words = (

@@ -11,7 +11,7 @@ from pipelines.images import Projections, UnsuitableAcquisition, Volume
 from pipelines.perfusion.options import Options
 from pipelines.reconstruction.filters import Butterworth
 from pipelines.reconstruction.input_checks import angular_coverage_deg, suitable
-from pipelines.reconstruction.motion import correct_motion, find_motion
+from pipelines.reconstruction.motion import Motion, correct_motion, find_motion
 from pipelines.reconstruction.reconstruct import Scatter, Settings, reconstruct, reconstruct_gates
 
 Shown = tuple[tuple[str, str], ...]  # settings as they are printed: name, value with its unit
@@ -24,6 +24,7 @@ class Prepared:
     gated: Projections
     projections: Projections  # gates summed
     settings: Settings
+    motion: Motion
     motion_corrected: bool
     findings: tuple[Finding, ...]
     measurements: tuple[Measurement, ...]
@@ -40,8 +41,8 @@ class Prepared:
         return reconstruct_gates(self.gated, settings, device, mu_map)
 
 
-def prepare(acquired: Projections | None, options: Options) -> Prepared:
-    """Check projections and choose how to reconstruct them.
+def prepare(acquired: Projections | None, options: Options, motion: Motion | None = None) -> Prepared:
+    """Check projections and choose how to reconstruct them; `motion` is what is known of it, None: it is looked for.
 
     Raises UnsuitableAcquisition when there are none or they can't be reconstructed.
     """
@@ -51,12 +52,13 @@ def prepare(acquired: Projections | None, options: Options) -> Prepared:
     projections = gated.ungated()
     if options.subsets > projections.geometry.views:
         raise UnsuitableAcquisition(f"{projections.geometry.views} views can't make {options.subsets} subsets")
-    motion = find_motion(projections)
+    motion = motion or find_motion(projections)
     corrected = options.motion_correction and bool(motion.findings)
     return Prepared(
         correct_motion(gated, motion) if corrected else gated,
         correct_motion(projections, motion) if corrected else projections,
         settings_for(projections, options),
+        motion,
         corrected,
         findings + motion.findings,
         _measurements(projections) + motion.measurements,

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from pipelines.cardiac.heart_frame import Point
 from pipelines.cardiac.left_ventricle import Guidance
 from pipelines.contract import OptionValue
+from pipelines.networks.model_card import DENOISER, SHIPPED, checked_card, read_card
 from pipelines.physics.collimator import LEHR, Collimator
 
 SCATTER = ("none", "windows")
+EXPECTED, VIRTUAL_FULL_DOSE = "expected", "virtual_full_dose"  # what denoised projections may hold
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ class Options:
         chosen.guidance()
         return chosen
 
+    def check_files(self) -> None:
+        """Raise ValueError, with the file and the remedy, if a file that the options name can't be used."""
+        if self.normal_limits and not Path(self.normal_limits).is_dir():
+            raise ValueError(f"normal_limits: there is no folder {self.normal_limits}; name the folder of your limits")
+
+    def fingerprint(self) -> str:
+        """Return what tells apart the results of files that the options name by a place alone; empty if none are."""
+        return ""
+
     def guidance(self) -> Guidance:
         """Return what a person said of the heart; raises ValueError on a place that is none."""
         places = (self.heart_near_mm, self.heart_apex_mm, self.heart_base_mm)
@@ -108,6 +120,7 @@ class DenoisingOptions(Options):
     dose_fraction: float = 0.0
     full_dose_mbq: float = 0.0  # the site's usual activity
     full_dose_counts: float = 0.0  # in the photopeak of the site's usual study
+    projections: str = EXPECTED  # that are sent; or VIRTUAL_FULL_DOSE: as measured, plus what the missing dose adds
     model: str = "denoiser"
     models: str = ""  # a folder with a site's own models; empty: those that are shipped
 
@@ -121,9 +134,25 @@ class DenoisingOptions(Options):
             value = getattr(chosen, name)
             if not _is_number(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} is a positive number, or 0 if unknown, not {value!r}")
+        if chosen.projections not in (EXPECTED, VIRTUAL_FULL_DOSE):
+            raise ValueError(f"projections is {EXPECTED} or {VIRTUAL_FULL_DOSE}, not {chosen.projections!r}")
         if not isinstance(chosen.model, str) or not isinstance(chosen.models, str) or not chosen.model.isidentifier():
             raise ValueError(f"model is a name of letters and digits, models a folder, not {chosen.model!r}")
         return chosen
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a site's own models; None for those that are shipped."""
+        return Path(self.models) if self.models else None
+
+    def check_files(self) -> None:
+        """Raise ValueError, with the file and the remedy, if the model's files are missing or can't be used."""
+        super().check_files()
+        checked_card(self.model, self.folder, DENOISER)
+
+    def fingerprint(self) -> str:
+        """Return the beginning of the SHA-256 of the model's weights: other weights give other results."""
+        return read_card((self.folder or SHIPPED) / f"{self.model}.json").sha256[:12]
 
 
 def _place(words: str) -> Point:

@@ -5,6 +5,7 @@ The thresholds are percentiles of the same figures over held-out patients and st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,23 +25,32 @@ class Check:
 def judge(
     figures: Mapping[str, float], thresholds: Mapping[str, float], checks: Sequence[Check]
 ) -> tuple[Finding, ...]:
-    """Return a finding for each check that fails or can't be made, or one that all passed.
+    """Return a finding for each check that fails, one for those that can't be made, or one that all passed.
 
-    `thresholds` maps `<figure>.warn` and `<figure>.quarantine` to the largest value that still passes.
+    `thresholds` maps `<figure>.warn` and `<figure>.quarantine` to the largest value that still passes. What the model
+    has no thresholds for is remarked on; a figure that is NaN could not be computed, and nothing unchecked is sent.
     """
-    findings = []
-    for check in checks:
-        value = figures[check.figure]
-        limits = {level: thresholds.get(f"{check.figure}.{level}") for level in (QUARANTINE, WARN)}
-        if None in limits.values():
-            words = f"the model has no threshold for {check.figure}: this was not checked"
-            findings.append(Finding(Verdict.WARN, words))
-            continue
-        for level, verdict in ((QUARANTINE, Verdict.QUARANTINE), (WARN, Verdict.WARN)):
-            limit = limits[level]
-            if limit is not None and not value <= limit:  # a figure that is not a number fails
-                words = f"{check.meaning} ({check.figure} {value:.3g}, usual up to {limit:.3g})"
-                findings.append(Finding(verdict, words))
-                break
+    failed = [finding for check in checks for finding in _failed(check, figures[check.figure], thresholds)]
+    unknown = [check.figure for check in checks if None in _limits(check, thresholds)]
+    if unknown:
+        words = f"the model has no thresholds for {', '.join(unknown)}: this was not checked"
+        failed.append(Finding(Verdict.WARN, words))
+    untested = [check.figure for check in checks if math.isnan(figures[check.figure]) and check.figure not in unknown]
+    if untested:
+        words = f"the guard could not test {', '.join(untested)}: without that nothing is sent unseen"
+        failed.append(Finding(Verdict.QUARANTINE, words))
     passed = f"the guard passed {len(checks)} checks: {', '.join(check.figure for check in checks)}"
-    return tuple(findings) or (Finding(Verdict.PASS, passed),)
+    return tuple(failed) or (Finding(Verdict.PASS, passed),)
+
+
+def _limits(check: Check, thresholds: Mapping[str, float]) -> tuple[float | None, float | None]:
+    """Return the limits of QUARANTINE and WARN, None where the model has none."""
+    return thresholds.get(f"{check.figure}.{QUARANTINE}"), thresholds.get(f"{check.figure}.{WARN}")
+
+
+def _failed(check: Check, value: float, thresholds: Mapping[str, float]) -> list[Finding]:
+    for limit, verdict in zip(_limits(check, thresholds), (Verdict.QUARANTINE, Verdict.WARN), strict=True):
+        if limit is not None and value > limit:
+            words = f"{check.meaning} ({check.figure} {value:.3g}, usual up to {limit:.3g})"
+            return [Finding(verdict, words)]
+    return []

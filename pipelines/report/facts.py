@@ -104,7 +104,9 @@ def fact_blocks(pipeline_input: PipelineInput, result: PipelineResult) -> tuple[
         _plain("Assumed", dict.fromkeys((*acquisition.assumptions, *made.assumptions))),
         _plain("Made by", settings or [derived.description for derived in result.derived]),
         _plain("Acquisition", () if acquisition.projections is None else (_orbit(acquisition.projections),)),
-        _plain("Measurements", [f"{one.name}: {one.value:.4g} {_shown(one.unit)}" for one in result.measurements]),
+        _plain(
+            "Measurements", [f"{one.name}: {one.value:.4g} {_shown(one.unit)}".rstrip() for one in result.measurements]
+        ),
     )
 
 
@@ -124,8 +126,8 @@ def _plain(title: str, lines: Iterable[str]) -> Facts:
 
 
 def _shown(unit: str) -> str:
-    """Return a UCUM unit without the braces of its annotations."""
-    return unit.strip("{}")
+    """Return a UCUM unit without the braces of its annotations; a plain number has none."""
+    return "" if unit == "1" else unit.strip("{}")
 
 
 def _orbit(projections: Projections) -> str:

@@ -70,13 +70,16 @@ def _draw_head(sheet: Sheet, pipeline_input: PipelineInput, result: PipelineResu
     name = shortened(f"{made.pipeline} {made.version}".replace("_", " ").strip().capitalize(), 700, 14.0, bold=True)
     sheet.write(_MARGIN, 13, name, size=14.0, fontweight="bold")
     state = f"{pipeline_input.acquisition.state.value} study".replace("unknown study", "stress or rest is not known")
-    sheet.write(_MARGIN + width_px(name, 14.0, bold=True) + 18, 19, state, color=PALE, size=TITLE_PT)
+    x = _MARGIN + width_px(name, 14.0, bold=True) + 18
+    sheet.write(x, 19, state, color=PALE, size=TITLE_PT)
     verdict = result.verdict
     words = _VERDICT_WORDS[verdict] if result.findings else "no checks were made"
     color = VERDICT_COLORS[verdict] if result.findings else PALE
     width = round(width_px(words, TITLE_PT, bold=True)) + 28
     pill = Box(WIDTH - _MARGIN - width, 10, width, 26)
     sheet.fill(pill, rgb(color))
+    x += width_px(state, TITLE_PT) + 18
+    sheet.write(x, 19, shortened(made.headline, pill.left - 12 - x, TITLE_PT), size=TITLE_PT)
     middle = pill.left + pill.width / 2
     sheet.write(middle, 23, words, size=TITLE_PT, fontweight="bold", color="white", ha="center", va="center")
     sheet.fill(Box(_MARGIN, 45, WIDTH - 2 * _MARGIN, 1), rgb(FAINT))

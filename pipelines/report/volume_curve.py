@@ -21,6 +21,9 @@ def draw_volume_curves(sheet: Sheet, box: Box, hearts: Sequence[Heart]) -> int:
     if not curves:
         return box.top
     sheet.write(box.left, box.top, "Volume through the beat", size=TITLE_PT, fontweight="bold")
+    if len(curves) > 1:
+        words = f"gray: {hearts[0].label}; black: {hearts[-1].label}"
+        sheet.write(box.right, box.top + 2, words, size=SMALL_PT, color=PALE, ha="right")
     highest = max(max(curve) for curve in curves) * 1.08
     field = Box(box.left + _NUMBERS, box.top + _TITLE, box.width - _NUMBERS - 8, _HEIGHT)
     for share in (0.0, 0.5, 1.0):

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from pipelines.networks.denoiser import ARCHITECTURE, WIDTH, Denoiser
-from pipelines.networks.weights import ModelCard, write_model
+from pipelines.networks.model_card import ModelCard, WeightsError, check_architecture
+from pipelines.networks.weights import TrainedModel, read_model, write_model
 from pipelines.training.denoiser_data import VALIDATION_DOSES, Batch, Cohort, draw_batch, validation_batches
 from pipelines.training.model_card import domain_of, rounded
 from pipelines.training.progress import Report, silent, write_curves
@@ -30,7 +31,8 @@ from pipelines.training.progress_checkpoint import (
 from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "deviance per pixel of held-out counts"
-VERSION = "1.0.0"  # of network and training; it changes with everything that changes the weights
+RETRAINING_RATE = 1e-3  # a third of the usual: networks that have learned shall not forget
+VERSION = "1.1.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.02  # share of the budget in which the learning rate rises
 
 
@@ -59,18 +61,26 @@ def train_denoiser(
     evidence: str = "",
     device: str = "cpu",
     report: Report = silent,
+    start: TrainedModel | None = None,
 ) -> ModelCard:
     """Train the members one after another; write weights, model card and curves into `folder`.
 
-    Goes on where an interrupted training stopped; the checkpoints are in `folder/checkpoints`. Raises OtherTraining
-    if the folder holds one with other settings, another budget or other data.
+    With `start`, the members go on from its networks, in turn, instead of from chance: retraining on a site's own
+    studies. Goes on where an interrupted training stopped; the checkpoints are in `folder/checkpoints`. Raises
+    OtherTraining if the folder holds one with other settings, another budget, other data or another start,
+    WeightsError if the networks to start from have another width.
     """
-    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION}
+    if start is not None and int(start.card.settings["width"]) != settings.width:
+        found = start.card.settings["width"]
+        raise WeightsError(f"{start.card.name}: networks of width {found} can't go on as networks of {settings.width}")
+    origin = "" if start is None else start.card.sha256
+    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION, "start": origin}
     each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
     results = []
     for member in range(settings.members):
         training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
-        learner: Learner = DenoiserLearner(cohort, settings, member, device)
+        begin = None if start is None else start.members[member % len(start.members)]
+        learner: Learner = DenoiserLearner(cohort, settings, member, device, begin)
         checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
         results.append(train(learner, each, training, checkpoint, member, report))
         write_curves(folder, [result.state.history for result in results], LOSS)
@@ -79,7 +89,12 @@ def train_denoiser(
         name=name,
         version=VERSION,
         architecture=ARCHITECTURE,
-        settings={"width": settings.width, "learning_rate": settings.learning_rate, "least_dose": settings.kept[0]},
+        settings={
+            "width": settings.width,
+            "learning_rate": settings.learning_rate,
+            "least_dose": settings.kept[0],
+            **({"started_from": origin} if origin else {}),
+        },
         domain=domain_of(cohort.train),
         seeds=tuple(settings.seed + member for member in range(settings.members)),
         figures=_figures(networks, cohort, settings),
@@ -88,10 +103,27 @@ def train_denoiser(
     return write_model(folder, card, [result.weights for result in results])
 
 
+def networks_to_start_from(folder: Path | None) -> TrainedModel:
+    """Return the denoiser of a folder, or the one that is shipped, to be trained on.
+
+    Raises WeightsError, a ValueError, if there is none or it is another kind of network.
+    """
+    model = read_model("denoiser", folder)
+    check_architecture(model.card, ARCHITECTURE)
+    return model
+
+
 class DenoiserLearner:
     """One member of the ensemble as it learns, with the running average of its weights that is kept in the end."""
 
-    def __init__(self, cohort: Cohort, settings: DenoiserSettings, member: int, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        settings: DenoiserSettings,
+        member: int,
+        device: str = "cpu",
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self._studies = cohort.train
         self._settings = settings
         self._member = member
@@ -99,6 +131,8 @@ class DenoiserLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed + member)
             self._network = Denoiser(settings.width).to(device)
+        if start is not None:
+            self._network.load_state_dict(dict(start))
         self._average = Denoiser(settings.width).to(device)
         self._average.load_state_dict(self._network.state_dict())
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
@@ -204,5 +238,5 @@ def _figures(networks: Sequence[Denoiser], cohort: Cohort, settings: DenoiserSet
     for number, dose in enumerate(VALIDATION_DOSES):
         own = batches[number :: len(VALIDATION_DOSES)]
         figures[f"held-out deviance per pixel at dose {dose:g}"] = held_out_deviance(networks, own)
-        figures[f"the same of a Gaussian filter at dose {dose:g}"] = held_out_deviance(start, own)
+        figures[f"the same before training at dose {dose:g}"] = held_out_deviance(start, own)
     return rounded(figures)

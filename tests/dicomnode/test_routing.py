@@ -48,6 +48,16 @@ def test_a_study_that_no_rule_wants_is_ignored_only_once_it_is_quiet() -> None:
     assert "reconstruction needs projections, found CT" in decision.reason
 
 
+def test_what_this_node_derived_never_goes_round_again() -> None:
+    ours = projections("1.2.4", Manufacturer="dicomnode", ManufacturerModelName="dicomnode")
+    decision = decide(ours, at=31)
+    assert isinstance(decision, Ignore)
+    assert "reconstruction needs projections, found what this node derived" in decision.reason
+    route = decide(projections(), ours, at=31)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.3",)
+
+
 def test_the_reason_for_ignoring_says_which_condition_failed_and_what_was_found() -> None:
     rules = [a_rule(when={"series_description": "*HALF*"})]
     decision = decide(projections(SeriesDescription="Stress FULL"), rules=rules, at=31)

@@ -21,6 +21,14 @@ MISTAKES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         ("pax", "pacs"),
     ),
     "no TOML": (lambda text: text + "\n[node\n", ("TOML",)),
+    "a pipeline that is not built yet": (
+        lambda text: text.replace('"reconstruction"', '"attenuation_correction"'),
+        ("rules.0", "attenuation_correction", "denoising"),
+    ),
+    "a model that is not there": (
+        lambda text: text.replace('"reconstruction"', '"denoising"\noptions = { models = "/nowhere" }'),
+        ("rules.0", "/nowhere/denoiser.json", "Copy card and weights there"),
+    ),
     "an unknown pipeline": (
         lambda text: text.replace('"reconstruction"', '"magic"'),
         ("pipeline", "magic", "denoising"),

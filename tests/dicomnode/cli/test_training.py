@@ -46,6 +46,21 @@ def test_a_folder_of_studies_becomes_weights_with_a_card_and_curves(
     assert {path.name for path in out.iterdir()} >= {"curves.json", "curves.png"}
 
 
+def test_a_site_goes_on_from_networks_that_have_learned_elsewhere(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(archive, first, "--members", "2", "--guard-minutes", "0") == 0
+    assert train(archive, second, "--start-from", str(first), "--guard-minutes", "0") == 0
+    begun, gone_on = read_model("denoiser", first).card, read_model("denoiser", second).card
+    assert gone_on.settings["started_from"] == begun.sha256
+    assert gone_on.members == 2
+    dose = "held-out deviance per pixel at dose 0.25"
+    assert gone_on.figures[dose] < begun.figures[dose]
+    assert train(archive, tmp_path / "third", "--start-from", str(tmp_path / "nowhere")) == 64
+    assert "there is no such model card" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_same_command_goes_on_and_another_one_is_refused(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_pipeline_runs_in_the_child_and_its_arrays_come_back(an_engine: LocalE
     result = an_engine.run("reconstruction", an_input())
     volume = result.derived[0]
     assert volume.kind is DerivedKind.RECONSTRUCTION
-    assert result.provenance.version == an_engine.version("reconstruction")
+    assert result.provenance.version == an_engine.version("reconstruction", {})
 
 
 def test_the_same_input_gives_the_same_pixels_in_another_child(an_engine: LocalEngine) -> None:
@@ -150,5 +151,20 @@ def test_a_rule_that_asks_for_an_option_the_pipeline_lacks_is_refused_before_the
 
 
 def test_a_rule_that_asks_for_a_pipeline_this_version_lacks_is_refused_before_the_node_starts() -> None:
-    with pytest.raises(ConfigurationError, match="there is no pipeline 'denoising'; there are reconstruction"):
-        check_rules([a_rule(pipeline="denoising")])
+    with pytest.raises(ConfigurationError, match="there is no pipeline 'attenuation_correction'; there are denoising"):
+        check_rules([a_rule(pipeline="attenuation_correction")])
+
+
+def test_a_rule_that_asks_for_a_model_that_is_not_there_is_refused_before_the_node_starts(tmp_path: Path) -> None:
+    rule = a_rule(pipeline="denoising", options={"models": str(tmp_path)})
+    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): .*denoiser\.json: there is no such model card"):
+        check_rules([rule])
+
+
+def test_weights_that_went_away_fail_one_attempt_and_are_named(tmp_path: Path, an_engine: LocalEngine) -> None:
+    with pytest.raises(TransientFault, match="there is no such model card"):
+        an_engine.version("denoising", {"models": str(tmp_path)})
+    projections = some_projections(views=30, rows=16, columns=16)
+    lost = PipelineInput(Acquisition("1.2.3", projections=projections), options={"models": str(tmp_path)})
+    with pytest.raises(TransientFault, match="there is no such model card"):
+        an_engine.run("denoising", lost)

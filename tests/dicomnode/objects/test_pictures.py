@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dicomnode.objects.pictures import save_picture
+from dicomnode.objects.pictures import save_comparison, save_picture
 from tests.dicomnode.objects.results import a_page, derive
 from tests.factories import a_tomo, some_projections
 
@@ -29,3 +29,15 @@ def test_frames_are_laid_side_by_side_in_rows_of_ten(tmp_path: Path) -> None:
     frames = projections.counts[0, 0]
     assert np.allclose(picture[10:20:2, 16:32:2], 255 * (1 - frames[11] / frames.max()), atol=0.51)
     assert (picture[10:, 32:] == 255).all()  # no frame: white
+
+
+def test_a_comparison_shows_ten_frames_of_each_instance_under_its_words(tmp_path: Path) -> None:
+    few, many = tmp_path / "few.dcm", tmp_path / "many.dcm"
+    few.write_bytes(a_tomo(some_projections(views=3)))
+    many.write_bytes(a_tomo(some_projections(views=40)))
+    save_comparison("title", [("few", few), ("many", many)], tmp_path / "comparison.png")
+    picture = np.asarray(Image.open(tmp_path / "comparison.png"))
+    assert picture.shape == (26 + 2 * (26 + 128), 1280)
+    for top in (52, 52 + 154):
+        tiles = picture[top : top + 128].reshape(128, 10, 128).transpose(1, 0, 2)
+        assert all(tile.std() > 20 for tile in tiles)

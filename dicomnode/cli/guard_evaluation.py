@@ -1,0 +1,65 @@
+"""`evaluate guard` tries the guard on sound and damaged studies; `train guard` draws a model's lines anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicomnode.cli.app import JsonOption
+from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.cli.training import calibrate_guard, named_device, read_archive, training
+
+
+@evaluate.command("guard")
+def guard(
+    out: Annotated[Path, typer.Option(help="Where tables.md, tables.json and a record of each study go.")],
+    studies: Annotated[int, typer.Option(min=1, max=1000, help="Sound studies.")] = 200,
+    damaged: Annotated[int, typer.Option(min=0, help="On so many of them every kind of damage is tried.")] = 20,
+    model: Annotated[str, typer.Option(help="The denoiser.")] = "denoiser",
+    models: Annotated[Path | None, typer.Option(help="The folder it lies in; else those that are shipped.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write which damage to a study or a network the guard notices, and how often it is wrong about sound studies.
+
+    Goes on where it was interrupted: studies that were tried with the same weights and thresholds are kept.
+    """
+    from pipelines.evaluation import guard_tables
+    from pipelines.evaluation.guard_studies import plans
+    from pipelines.evaluation.guard_trial import Order, try_guard
+
+    orders = [Order(plan, plan.number < damaged, model, models, out) for plan in plans(studies)]
+    records = list(in_processes(try_guard, orders, jobs, "Studies"))
+    document, tables = guard_tables.as_json(records), guard_tables.as_markdown(records)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
+    (out / "tables.md").write_text(tables)
+    print(json.dumps(document) if as_json else tables)
+
+
+@training.command("guard")
+def thresholds(
+    data: Annotated[Path, typer.Option(help="Folder of studies of patients that the model was not trained on.")],
+    models: Annotated[Path, typer.Option(help="The folder of the model whose card gets the thresholds.")],
+    model: Annotated[str, typer.Option(help="The denoiser.")] = "denoiser",
+    minutes: Annotated[float, typer.Option(min=0.01, help="Studies are taken until the time is up.")] = 20.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of studies and of thinning.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+) -> None:
+    """Write the guard's thresholds for a model that is there: what its figures are on held-out patients.
+
+    `train denoiser` does this at its end; do it again after a change of camera or protocol.
+    """
+    from pipelines.training.guard_thresholds import check_model
+
+    place = named_device(device)
+    try:
+        check_model(models, model)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--models") from None
+    _, files, _ = read_archive(data)
+    calibrate_guard(models, model, files, seed, minutes, place)
+    print(models / f"{model}.json")

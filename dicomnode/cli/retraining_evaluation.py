@@ -1,0 +1,45 @@
+"""`evaluate retraining`: what a site with another camera gains by training the denoiser on its own studies."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicomnode.cli.app import JsonOption
+from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.errors import StudyUnsuitable
+
+
+@evaluate.command("retraining")
+def retraining(
+    out: Annotated[Path, typer.Option(help="Where the site's networks, tables.md and tables.json go.")],
+    minutes: Annotated[float, typer.Option(min=0.01, help="Each training takes so long.")] = 15.0,
+    train: Annotated[int, typer.Option(min=2, help="The site's patients to learn from.")] = 40,
+    test: Annotated[int, typer.Option(min=2, help="The site's patients to test on.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Of the patients and of the training.")] = 91,
+    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Write how the denoiser does at another site: as shipped, trained on there, and trained there alone.
+
+    An interrupted training goes on where it stopped.
+    """
+    from pipelines.evaluation import retraining as site
+    from pipelines.training.progress_checkpoint import OtherTraining
+
+    learn, unseen = site.site_split(site.plans(seed, train, test))
+    studies = [one for made in in_processes(site.training_set, learn, jobs, "The site's patients") for one in made]
+    try:
+        site.train_both(studies, seed, minutes, out)
+    except OtherTraining as error:
+        raise StudyUnsuitable(str(error)) from None
+    measured = in_processes(functools.partial(site.measure, folder=out), unseen, jobs, "Test patients")
+    samples = [sample for patient in measured for sample in patient]
+    document, table = site.as_json(samples, minutes, train), site.as_markdown(samples, minutes, train)
+    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
+    (out / "tables.md").write_text(table)
+    print(json.dumps(document) if as_json else table)

@@ -1,0 +1,281 @@
+"""One test patient of the denoising evaluation: made, thinned, denoised by every method, read, and compared.
+
+The study is gated and acquired once; the ungated study is the sum of its gates, and so is each low dose, whose gates
+are thinned one by one. What happens by chance depends on the patient alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipelines.agreement.image_quality import ImageQuality, rmse
+from pipelines.agreement.statistics import pearson
+from pipelines.cardiac.limits_library import limits_for
+from pipelines.cardiac.quantification import NormalLimits
+from pipelines.cardiac.reorientation import Orientation, reoriented
+from pipelines.evaluation.denoising_arrays import FULL_DOSE, KEPT, NOISE_FREE, Kind, PatientArrays, image_name
+from pipelines.evaluation.denoising_methods import Estimate, Models, estimates
+from pipelines.evaluation.denoising_reading import (
+    Reading,
+    beat_percent,
+    ejection_fraction,
+    heart_rows,
+    heart_slices,
+    image_quality_of,
+    in_patient,
+    projection_quality,
+    read,
+    reconstructed,
+    truth_percent,
+)
+from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord, Truth
+from pipelines.evaluation.low_dose_table import CAMERA
+from pipelines.images import Array, Projections, Volume
+from pipelines.simulation.acquisition import thin
+from pipelines.simulation.camera import CAMERAS
+from pipelines.simulation.cohort import SimulatedStudy, StudyPlan, StudySettings, make_study
+from pipelines.simulation.truth import PatientTruth
+
+GATED_METHODS = KEPT  # half dose alone, as in the paper
+GATED_VIEWS = 4  # evenly over the arc, kept for figures
+HEART_RADIUS_MM = 60.0  # within which images are compared with the truth
+TRUTH = "truth"  # among ejection fractions, beside FULL_DOSE
+_SLICES = {
+    Kind.SHORT_AXIS: Orientation.SHORT_AXIS,
+    Kind.VERTICAL_LONG_AXIS: Orientation.VERTICAL_LONG_AXIS,
+    Kind.HORIZONTAL_LONG_AXIS: Orientation.HORIZONTAL_LONG_AXIS,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A patient at full dose; `full`, `noise_free` are ungated, `study` holds their gates."""
+
+    plan: StudyPlan
+    study: SimulatedStudy
+    full: Projections
+    noise_free: Projections
+    limits: NormalLimits
+    full_reading: Reading
+    noise_free_reading: Reading
+
+    @classmethod
+    def of(cls, plan: StudyPlan) -> Case:
+        """Make the patient, bring it to the camera, and read the full dose and its expectation."""
+        study = make_study(plan, StudySettings(CAMERAS[CAMERA], gated=True))
+        full, noise_free = study.projections.ungated(), study.expected.ungated()
+        limits = limits_of(study.patient.truth)
+        return cls(plan, study, full, noise_free, limits, read(full, limits), read(noise_free, limits))
+
+    @property
+    def truth(self) -> PatientTruth:
+        """What is known of the patient."""
+        return self.study.patient.truth
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """The rows of projections that count when the liver is left out."""
+        return heart_rows(self.full.geometry, self.full_reading.ventricle, self.truth.ventricle_center_mm)
+
+    def heart(self, volume: Volume) -> Array:
+        """Return an image's heart in slices that are the same places in every image of the patient."""
+        return heart_slices(volume, self.full_reading.ventricle, self.truth.ventricle_center_mm)
+
+    def low(self, dose: Dose) -> Projections:
+        """Return the gates at a low dose."""
+        place = list(Dose).index(dose)
+        return thin(
+            self.study.projections,
+            dose.fraction,
+            np.random.default_rng([self.plan.patient, self.plan.study, 21, place]),
+        )
+
+    def ceiling(self, low: Projections, dose: Dose) -> Estimate:
+        """Return the best that can be foretold of the full dose from a share p of it: x + (1 - p) lambda."""
+        expected = self.study.expected if low.gates > 1 else self.noise_free
+        counts = low.counts + (1.0 - dose.fraction) * expected.counts
+        return Estimate(replace(low, counts=counts.astype(np.float32)))
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What one method made of one dose."""
+
+    record: MethodRecord
+    estimate: Estimate
+    reading: Reading
+
+
+def evaluate(
+    plan: StudyPlan, models: Models, methods: tuple[Method, ...] = tuple(Method)
+) -> tuple[PatientRecord, PatientArrays]:
+    """Return all numbers and the images of one test patient, for all methods or some of them."""
+    case = Case.of(plan)
+    judged: dict[Dose, dict[Method, _Judged]] = {}
+    ceilings: dict[str, ImageQuality] = {}
+    image_ceilings: dict[str, ImageQuality] = {}
+    for dose in Dose:
+        low = case.low(dose).ungated()
+        made = estimates(low, dose, models, methods)
+        judged[dose] = {method: _judge(case, method, estimate) for method, estimate in made.items()}
+        best = case.ceiling(low, dose)
+        ceilings[dose.value] = projection_quality(Method.FULL, best, case.full)
+        slices = case.heart(reconstructed(best.projections))
+        image_ceilings[dose.value] = image_quality_of(Method.FULL, slices, case.heart(case.full_reading.volume))
+    gated = _Gated.of(case, models, methods, {method: one.reading for method, one in judged[Dose.HALF].items()})
+    full = Estimate(case.full)
+    record = PatientRecord(
+        patient=plan.patient,
+        sex=plan.sex.value,
+        risk=plan.risk.value,
+        state=plan.state.value,
+        million_counts=float(case.full.photopeak_counts().sum(dtype=np.float64)) / 1e6,
+        truth=truth_of(case.truth),
+        full_dose=case.full_reading.indices,
+        noise_free=case.noise_free_reading.indices,
+        ceiling=ceilings,
+        methods={
+            dose.value: {method.value: one.record for method, one in of_dose.items()}
+            for dose, of_dose in judged.items()
+        },
+        gated=gated.quality,
+        gated_ejection_percent=gated.ejection_percent,
+        gated_beat_percent=gated.beat_percent,
+        gated_ceiling=gated.ceiling,
+        image_ceiling=image_ceilings,
+        full_dose_projection_truth_percent=_projection_truth(case, full),
+        full_dose_image_truth_percent=_image_truth(case, case.full_reading),
+    )
+    return record, _arrays(case, judged, gated)
+
+
+def limits_of(truth: PatientTruth) -> NormalLimits:
+    """Return the normal limits that a virtual patient is read against, those that the product ships."""
+    limits = limits_for(truth.sex, truth.state, corrected=False)
+    if limits is None:
+        raise ValueError(f"no normal limits are shipped for sex {truth.sex} at {truth.state}")
+    return limits
+
+
+def truth_of(truth: PatientTruth) -> Truth:
+    """Return what is compared with the truth; the wall keeps its volume through the beat."""
+    return Truth(
+        tpd_percent=truth.perfusion.tpd_percent,
+        summed_score=float(truth.perfusion.summed_score),
+        cavity_ml=float(np.mean(truth.gate_volumes_ml)),
+        wall_ml=truth.end_diastole.wall_ml,
+    )
+
+
+def _judge(case: Case, method: Method, estimate: Estimate) -> _Judged:
+    reading = read(estimate.projections, case.limits)
+    heart, full = case.heart(reading.volume), case.heart(case.full_reading.volume)
+    record = MethodRecord(
+        projection=projection_quality(method, estimate, case.full),
+        projection_heart=projection_quality(method, estimate, case.full, case.rows),
+        projection_counts_rmse=rmse(estimate.projections.photopeak_counts(), case.full.photopeak_counts()),
+        projection_truth_percent=_projection_truth(case, estimate),
+        image=image_quality_of(method, heart, full),
+        image_pearson=pearson(heart.ravel(), full.ravel()).r,
+        image_truth_percent=_image_truth(case, reading),
+        indices=reading.indices,
+        image_whole=image_quality_of(method, reading.volume.values, case.full_reading.volume.values),
+    )
+    return _Judged(record, estimate, reading)
+
+
+def _projection_truth(case: Case, estimate: Estimate) -> float:
+    truth = case.noise_free.photopeak_counts()
+    return truth_percent(estimate.projections.photopeak_counts(), truth, in_patient(truth))
+
+
+def _image_truth(case: Case, reading: Reading) -> float:
+    """Return the error in a ball about the heart's true place."""
+    truth = case.noise_free_reading.volume
+    axes = [np.arange(size) for size in truth.grid.shape]
+    z, y, x = np.meshgrid(*axes, indexing="ij")
+    places = np.stack([x, y, z, np.ones_like(x)], axis=-1) @ truth.grid.matrix.T
+    distance = np.linalg.norm(places[..., :3] - np.asarray(case.truth.ventricle_center_mm), axis=-1)
+    return truth_percent(reading.volume.values, truth.values, distance <= HEART_RADIUS_MM)
+
+
+@dataclass(frozen=True)
+class _Gated:
+    """The gates at half dose: their quality, the ejection fraction, a few views."""
+
+    quality: Mapping[str, ImageQuality]
+    ceiling: ImageQuality
+    ejection_percent: Mapping[str, float]
+    beat_percent: Mapping[str, float]
+    views: tuple[int, ...]
+    images: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, case: Case, models: Models, methods: tuple[Method, ...], readings: Mapping[Method, Reading]) -> _Gated:
+        """Judge the gates; each method's ventricle is the one found in its ungated image."""
+        low = case.low(Dose.HALF)
+        made = estimates(low, Dose.HALF, models, tuple(method for method in GATED_METHODS if method in methods))
+        full = case.study.projections
+        ejection = {FULL_DOSE: ejection_fraction(full, case.full_reading.ventricle)}
+        for method, estimate in made.items():
+            ventricle = readings[method].ventricle if method in readings else None
+            ejection[method.value] = ejection_fraction(estimate.projections, ventricle)
+        judged = {FULL_DOSE: full, **{method.value: one.projections for method, one in made.items()}}
+        shown = {NOISE_FREE: case.study.expected, FULL_DOSE: full}
+        shown |= {image_name(Dose.HALF, method): one.projections for method, one in made.items()}
+        step = full.geometry.views // GATED_VIEWS
+        views = tuple(range(step // 2, full.geometry.views, step))[:GATED_VIEWS]
+        return cls(
+            quality={method.value: projection_quality(method, one, full) for method, one in made.items()},
+            ceiling=projection_quality(Method.FULL, case.ceiling(low, Dose.HALF), full),
+            ejection_percent={
+                TRUTH: case.truth.ejection_fraction_percent,
+                **{name: value for name, value in ejection.items() if value is not None},
+            },
+            beat_percent={
+                name: beat_percent(one.photopeak_counts(), case.study.expected.photopeak_counts())
+                for name, one in judged.items()
+            },
+            views=views,
+            images={name: one.photopeak_counts()[:, list(views)] for name, one in shown.items()},
+        )
+
+
+def _arrays(case: Case, judged: Mapping[Dose, Mapping[Method, _Judged]], gated: _Gated) -> PatientArrays:
+    """Return the images that figures are drawn from; all slices lie in the frame of the full-dose ventricle."""
+    readings = {NOISE_FREE: case.noise_free_reading, FULL_DOSE: case.full_reading}
+    projections = {NOISE_FREE: case.noise_free, FULL_DOSE: case.full}
+    for dose, method, one in _kept(judged):
+        readings[image_name(dose, method)] = one.reading
+        projections[image_name(dose, method)] = one.estimate.projections
+    images: dict[Kind, dict[str, Array]] = {
+        Kind.PROJECTIONS: {name: one.photopeak_counts()[0] for name, one in projections.items()},
+        Kind.POLAR_MAP: {
+            name: one.polar.counts.astype(np.float32) for name, one in readings.items() if one.polar is not None
+        },
+        Kind.GATED_PROJECTIONS: dict(gated.images),
+    }
+    frame = case.full_reading.ventricle
+    if frame is not None:
+        for kind, orientation in _SLICES.items():
+            images[kind] = {name: reoriented(one.volume, frame, orientation).values for name, one in readings.items()}
+    geometry = case.full.geometry
+    return PatientArrays(
+        patient=case.plan.patient,
+        angles_deg=geometry.angles_deg,
+        pixel_size_mm=geometry.pixel_size_mm,
+        voxel_mm=min(case.full_reading.volume.grid.voxel_mm),
+        heart_rows=case.rows,
+        gated_views=gated.views,
+        images=images,
+    )
+
+
+def _kept(judged: Mapping[Dose, Mapping[Method, _Judged]]) -> Iterator[tuple[Dose, Method, _Judged]]:
+    for dose, of_dose in judged.items():
+        for method in KEPT:
+            if method in of_dose:
+                yield dose, method, of_dose[method]

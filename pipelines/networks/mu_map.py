@@ -1,0 +1,128 @@
+"""Our mu-map network: tells tissues apart in images that are not corrected for attenuation, and how dense they are.
+
+Each voxel is a mixture of tissues with known coefficients, each of which may deviate a little: no attenuation that no
+tissue has can come out. Idea: CTLESS (Yu et al. 2024), which segments into regions of predefined coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+ARCHITECTURE = "pipelines.networks.mu_map.MuMapNetwork"  # as a model card names it
+LEVELS = 3  # reconstructions of the photopeak, after more and more iterations
+WIDTHS = (16, 32, 64, 128)  # filters at full size and after each halving
+FINER = 2  # the map's voxels to one of the images' along each side
+_SLOPE = 0.1  # of the leaky ReLU: air fills most of the field, and plain ones die in the body
+_GAIN = 4.0  # of the last layer: a voxel is soon told to be one tissue and no other
+_GROUPS = 4  # of filters that are normalized together
+_SHARE_OF_TYPICAL = 0.25  # a voxel with less than this share of the typical activity is not counted as body
+_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A kind of tissue at 140.5 keV; `mu_per_cm` of a voxel of it lies within +-`range_per_cm`."""
+
+    name: str
+    mu_per_cm: float
+    range_per_cm: float
+
+
+# NIST XCOM with ICRU-44 compositions; bone as marrow, cartilage and blur leave it at a camera's resolution.
+TISSUES = (
+    Tissue("air", 0.0, 0.0),
+    Tissue("lung", 0.045, 0.020),
+    Tissue("fat", 0.145, 0.008),
+    Tissue("muscle", 0.160, 0.008),
+    Tissue("bone", 0.200, 0.030),
+)
+
+
+class MuMapNetwork(nn.Module):
+    """U-Net from reconstructions on the working grid to the mu-map on a finer one, for fields of view of any size.
+
+    Images are coarse, edges of the body are not: what a voxel holds is told for each of its `finer`^3 parts (Shi et
+    al. 2016, "sub-pixel convolution"). The activity's scale does not matter: see `leveled`.
+    """
+
+    tissue: Tensor
+
+    def __init__(self, widths: Sequence[int] = WIDTHS, finer: int = FINER) -> None:
+        super().__init__()
+        self.finer = finer
+        self.encoder = nn.ModuleList(_block(before, after) for before, after in pairwise((LEVELS + 2, *widths)))
+        self.decoder = nn.ModuleList(_block(low + high, low) for low, high in reversed(list(pairwise(widths))))
+        self.told = nn.Conv3d(widths[0], (len(TISSUES) + 1) * finer**3, 1)  # shares of the tissues, deviation
+        constants = torch.tensor([(tissue.mu_per_cm, tissue.range_per_cm) for tissue in TISSUES])
+        self.register_buffer("tissue", constants.T.contiguous(), persistent=False)
+        for convolutions in (self.encoder, self.decoder):  # a third faster on CPUs
+            convolutions.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor, has_scatter: Tensor) -> Tensor:
+        """Return mu in 1/cm `[batch, z, y, x]` on voxels `finer` times smaller than those of the images.
+
+        `images` `[batch, level (3) and scatter window, z, y, x]` are leveled (see `leveled`), their sides multiples
+        of 8; `has_scatter` `[batch]` is 1 where the scatter window was reconstructed and 0 where its image is empty.
+        """
+        flag = has_scatter.to(images)[:, None, None, None, None]
+        seen = torch.log1p(4.0 * images.clamp_min(0.0))
+        seen = torch.cat([seen[:, :LEVELS], seen[:, LEVELS:] * flag, flag.expand_as(seen[:, :1])], dim=1)
+        features, layers = seen.contiguous(memory_format=torch.channels_last_3d), []
+        for block in self.encoder[:-1]:
+            features = block(features)
+            layers.append(features)
+            features = functional.avg_pool3d(features, 2)
+        features = self.encoder[-1](features)
+        for block in self.decoder:
+            larger = functional.interpolate(features, scale_factor=2, mode="nearest")
+            features = block(torch.cat([larger, layers.pop()], dim=1))
+        told = self._parts(_GAIN * self.told(features))
+        share, deviation = torch.softmax(told[:, :-1], dim=1), torch.tanh(told[:, -1])
+        usual, reach = torch.einsum("ct,btzyx->cbzyx", self.tissue, share)
+        mu: Tensor = usual + reach * deviation
+        return mu
+
+    def _parts(self, told: Tensor) -> Tensor:
+        """Return `[batch, shares and deviation, z, y, x]` of the parts of each voxel."""
+        batch, _, z, y, x = told.shape
+        n = self.finer
+        parts = told.reshape(batch, -1, n, n, n, z, y, x).permute(0, 1, 5, 2, 6, 3, 7, 4)
+        return parts.reshape(batch, -1, n * z, n * y, n * x)
+
+
+def leveled(images: Tensor) -> Tensor:
+    """Return images `[..., image, z, y, x]` divided by the body's typical level: the levels of the photopeak by that
+    of the first one, the scatter window (the last image) by its own. Empty images stay empty."""
+    peak, scatter = body_level(images[..., 0, :, :, :]), body_level(images[..., -1, :, :, :])
+    parts = [images[..., :-1, :, :, :] / peak[..., None, None, None, None]]
+    parts.append(images[..., -1:, :, :, :] / scatter[..., None, None, None, None])
+    return torch.cat(parts, dim=-4)
+
+
+def body_level(images: Tensor) -> Tensor:
+    """Return the typical activity of the body in images `[..., z, y, x]`: the median of all voxels that are not empty.
+
+    Muscle, blood and lung fill most of the body, so neither a hot bowel nor the heart itself matters. 1 where an image
+    is empty.
+    """
+    flat = images.flatten(-3).reshape(-1, images.shape[-3:].numel())
+    levels = []
+    for voxels in flat.clamp_min(0.0):
+        level = voxels.mean()
+        for _ in range(_ROUNDS if level > 0 else 0):
+            level = voxels[voxels > _SHARE_OF_TYPICAL * level].median()
+        levels.append(level if level > 0 else torch.ones_like(level))
+    return torch.stack(levels).reshape(images.shape[:-3])
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for inputs in (before, after):
+        layers += [nn.Conv3d(inputs, after, 3, padding=1), nn.GroupNorm(_GROUPS, after), nn.LeakyReLU(_SLOPE)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,244 @@
+"""Trains our mu-map network: the map itself has to fit, and above all what it lets through from the heart.
+
+The loss is the mean absolute error of the map (in units of water) plus that of the attenuation factors from the left
+ventricle's wall, and with less weight from the whole body, to the detector at the acquired angles: fine structure
+matters as far as it changes a polar map, and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.images import UnsuitableAcquisition
+from pipelines.networks.model_card import ModelCard
+from pipelines.networks.mu_map import ARCHITECTURE, FINER, WIDTHS, MuMapNetwork
+from pipelines.networks.mu_map_grid import VOXEL_MM
+from pipelines.networks.weights import write_model
+from pipelines.physics.attenuation import WATER_PER_CM
+from pipelines.physics.escape import escape
+from pipelines.training.model_card import rounded
+from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, draw_sample
+from pipelines.training.mu_map_data import MapCohort
+from pipelines.training.mu_map_figures import domain_of_pairs, errors_of, mean_figures
+from pipelines.training.progress import Report, silent, write_curves
+from pipelines.training.progress_checkpoint import (
+    fill_network,
+    fill_optimizer,
+    network_tensors,
+    optimizer_tensors,
+)
+from pipelines.training.progress_loop import Course, Learner, train
+
+LOSS = "error of the map (water = 1) and of what it lets through"
+VERSION = "1.0.0"  # of network and training; it changes with everything that changes the weights
+_WARM_UP = 0.01  # share of the budget in which the learning rate rises
+
+
+@dataclass(frozen=True)
+class MuMapSettings:
+    """How the network is trained; with the data and a budget of epochs this says all."""
+
+    seed: int = 0
+    members: int = 1  # networks of the ensemble, each from its own seed
+    widths: tuple[int, ...] = WIDTHS
+    voxel_mm: float = VOXEL_MM
+    finer: int = FINER
+    learning_rate: float = 2e-3
+    slices: int = 32  # of the working grid in one step; a multiple of 8
+    scatter_share: float = 0.5  # of the steps in which the scatter window is shown, where there is one
+    heart_weight: float = 1.0
+    body_weight: float = 0.2
+    places: int = 96  # from which photons are followed, in the heart and in the body
+    views: int = 6  # toward which they are followed
+    averaging: float = 0.998  # of the weights over the steps
+
+    @property
+    def grids(self) -> Grids:
+        """The grids of images and map."""
+        return Grids(self.voxel_mm, self.finer)
+
+    def network(self) -> MuMapNetwork:
+        """Return an untrained network."""
+        return MuMapNetwork(self.widths, self.finer)
+
+
+def train_mu_map(
+    cohort: MapCohort,
+    settings: MuMapSettings,
+    course: Course,
+    folder: Path,
+    *,
+    name: str = "mu-map",
+    evidence: str = "",
+    device: str = "cpu",
+    report: Report = silent,
+) -> ModelCard:
+    """Train the members one after another; write weights, model card and curves into `folder`.
+
+    Validation patients choose the weights, test patients give the card's figures. Goes on where an interrupted
+    training stopped; raises OtherTraining if the folder holds one with other settings, another budget or other data,
+    UnsuitableAcquisition if no study shows a heart.
+    """
+    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION}
+    each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
+    training_pairs, validation = ([LoadedPair(pair) for pair in part] for part in (cohort.train, cohort.validation))
+    results = []
+    for member in range(settings.members):
+        training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
+        learner: Learner = MuMapLearner(training_pairs, validation, settings, member, device)
+        checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
+        results.append(train(learner, each, training, checkpoint, member, report))
+        write_curves(folder, [result.state.history for result in results], LOSS)
+    networks = [_network(result.weights, settings, device) for result in results]
+    card = ModelCard(
+        name=name,
+        version=VERSION,
+        architecture=ARCHITECTURE,
+        settings={
+            "widths": " ".join(map(str, settings.widths)),
+            "finer": settings.finer,
+            "voxel_mm": settings.voxel_mm,
+            "learning_rate": settings.learning_rate,
+        },
+        domain=domain_of_pairs(cohort),
+        seeds=tuple(settings.seed + member for member in range(settings.members)),
+        figures=_figures(networks, cohort, settings, device),
+        evidence=evidence,
+    )
+    return write_model(folder, card, [result.weights for result in results])
+
+
+class MuMapLearner:
+    """One member of the ensemble as it learns, with the running average of its weights that is kept in the end."""
+
+    def __init__(
+        self,
+        pairs: Sequence[LoadedPair],
+        validation: Sequence[LoadedPair],
+        settings: MuMapSettings,
+        member: int,
+        device: str = "cpu",
+    ) -> None:
+        if not any(pair.pair.wall.any() for pair in pairs):
+            raise UnsuitableAcquisition("no study to learn from shows a heart, so what leaves it can't be learned")
+        self._pairs, self._validation = pairs, validation
+        self._settings = settings
+        self._member = member
+        self._device = device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed + member)
+            self._network = settings.network().to(device)
+        self._average = settings.network().to(device)
+        self._average.load_state_dict(self._network.state_dict())
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which as many samples are drawn as there are pairs."""
+        return len(self._pairs)
+
+    def step(self, number: int, spent: float) -> float:
+        """Learn from the sample of this number; return its loss."""
+        settings = self._settings
+        rng = np.random.default_rng([settings.seed, 4, self._member, number])
+        sample = draw_sample(self._pairs, rng, settings.grids, settings.slices, settings.scatter_share)
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(spent)
+        self._optimizer.zero_grad()
+        loss = map_loss(self._predict(self._network, sample), sample, settings, rng)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimizer.step()
+        self._follow(number)
+        return float(loss.detach())
+
+    def _predict(self, network: MuMapNetwork, sample: MapSample) -> Tensor:
+        flag = torch.tensor([float(sample.has_scatter)], device=self._device)
+        mu: Tensor = network(sample.images[None].to(self._device), flag)[0]
+        return mu
+
+    @torch.no_grad()
+    def _follow(self, number: int) -> None:
+        """Move the average of the weights a little toward the weights; faster in the beginning."""
+        share = 1.0 - min(self._settings.averaging, (1 + number) / (10 + number))
+        for mean, value in zip(self._average.parameters(), self._network.parameters(), strict=True):
+            mean.lerp_(value, share)
+
+    @torch.inference_mode()
+    def check(self) -> float:
+        """Return the loss of the averaged weights on validation patients, half of them without a scatter window."""
+        total = 0.0
+        for number, pair in enumerate(self._validation):
+            rng = np.random.default_rng([self._settings.seed, 5, number])
+            sample = pair.whole(self._settings.grids, scatter=number % 2 == 0)
+            total += float(map_loss(self._predict(self._average, sample), sample, self._settings, rng))
+        return total / len(self._validation)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the averaged weights."""
+        return dict(self._average.state_dict())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return weights, their average, and the optimizer's moments."""
+        return {
+            **network_tensors("network", self._network),
+            **network_tensors("average", self._average),
+            **optimizer_tensors("optimizer", self._optimizer),
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to where `tensors` was called."""
+        fill_network("network", self._network, tensors)
+        fill_network("average", self._average, tensors)
+        fill_optimizer("optimizer", self._optimizer, tensors)
+
+
+def map_loss(predicted: Tensor, sample: MapSample, settings: MuMapSettings, rng: np.random.Generator) -> Tensor:
+    """Return the error of a predicted map `[z, y, x]` where the measured one is known, and of what it lets through.
+
+    Photons are followed from random places of heart and body toward random views.
+    """
+    measured = sample.mu_per_cm.to(predicted)
+    known = sample.known.to(predicted.device)
+    loss = (predicted - measured)[known].abs().mean() / WATER_PER_CM
+    angles = rng.choice(sample.angles_deg, min(settings.views, len(sample.angles_deg)), replace=False).tolist()
+    for places, weight in ((sample.wall, settings.heart_weight), (sample.body, settings.body_weight)):
+        if not len(places):
+            continue
+        chosen = places[torch.from_numpy(rng.integers(len(places), size=settings.places))].to(predicted)
+        ours, theirs = (escape(mu, sample.voxel_mm, chosen, angles) for mu in (predicted, measured))
+        loss = loss + weight * (ours - theirs).abs().mean()
+    return loss
+
+
+def _schedule(spent: float) -> float:
+    """Return the share of the learning rate: a short rise, then half a cosine down to a fiftieth."""
+    return min(spent / _WARM_UP, 1.0) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * spent))) + 1e-4
+
+
+def _network(weights: Mapping[str, Tensor], settings: MuMapSettings, device: str) -> MuMapNetwork:
+    network = settings.network()
+    network.load_state_dict(dict(weights))
+    return network.to(device).eval()
+
+
+def _figures(
+    networks: Sequence[MuMapNetwork], cohort: MapCohort, settings: MuMapSettings, device: str
+) -> dict[str, float]:
+    """Return what the ensemble reaches on test patients, with and without their scatter window."""
+    pairs = [LoadedPair(pair) for pair in cohort.test]
+    figures: dict[str, float] = {}
+    for scatter, words in ((True, ""), (False, " without a scatter window")):
+        chosen = [pair for pair in pairs if not scatter or pair.scatter is not None]
+        errors = [errors_of(networks, pair, settings.grids, scatter, device) for pair in chosen]
+        figures |= mean_figures(errors, words) if errors else {}
+    return rounded(figures)
