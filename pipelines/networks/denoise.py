@@ -20,7 +20,7 @@ from pipelines.networks.weights import read_model
 LARGEST_BATCH = 32  # frames seen at a time
 _CPU_BATCH = 16  # the layers of more don't stay in a core's cache: a tenth slower
 # what a frame's passage through the U-Net holds at the same time: layers of `width` filters at full size, and inputs
-_ACTIVATIONS, _SEEN = 14, 40
+_ACTIVATIONS, _SEEN = 14, 90
 _WEIGHTS = 1910  # parameters of a network over the square of its width
 
 
