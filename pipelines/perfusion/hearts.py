@@ -59,9 +59,10 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
         except NoHeartFound as error:
             refusals.append(str(error))
             continue
-        hearts = tuple(_heart(one, ventricle, _limits(one, acquisition, options)) for one in images)
-        findings = _remarks(ventricle, image.label, len(refusals))
-        findings += _of_limits(images[-1], hearts[-1], acquisition, options)
+        limits = [_limits(one, acquisition, options) for one in images]
+        hearts = tuple(_heart(one, ventricle, own) for one, own in zip(images, limits, strict=True))
+        made = options.reconstruction_words(images[-1].corrected)
+        findings = _remarks(ventricle, image.label, len(refusals)) + _of_limits(limits[-1], made, acquisition)
         findings += _of_function(images[-1], hearts[-1], acquisition)
         if guidance == Guidance():  # else a person has looked
             findings += orientation_findings(image.volume, ventricle)
@@ -110,16 +111,14 @@ def _of_function(image: HeartImage, heart: Heart, acquisition: Acquisition) -> l
     return [Finding(Verdict.WARN, remark) for remark in remarks]
 
 
-def _of_limits(image: HeartImage, heart: Heart, acquisition: Acquisition, options: Options) -> list[Finding]:
-    """Return what must be known of the normal limits that were used, or why there are none."""
-    limits = _limits(image, acquisition, options)
-    if limits is None or heart.perfusion is None:
+def _of_limits(limits: NormalLimits | None, made: str, acquisition: Acquisition) -> list[Finding]:
+    """Return what must be known of the limits of an image that was `made` so, or why there are none."""
+    if limits is None:
         return [Finding(Verdict.WARN, "no normal limits fit this study (its sex or the limits are missing): no scores")]
     findings = []
     if acquisition.state is CardiacState.UNKNOWN:
         words = "stress or rest is not stated: read against normal limits for stress"
         findings.append(Finding(Verdict.WARN, words))
-    made = options.reconstruction_words(image.corrected)
     if not limits.reconstruction.startswith(made):
         words = (
             f"the normal limits are of images made otherwise ({limits.reconstruction or 'not stated'}; here {made}): "

@@ -207,6 +207,7 @@ DISCOVERY = Camera(
     protocol=Protocol(views=30, view_time_s=20.0, contour=True),
 )
 SYMBIA_128 = replace(SYMBIA, name="symbia-128", pixel_size_mm=4.8, matrix=128)
+# Another site. Its holes are those of PyTomography's table; sensitivity and energy resolution are assumed.
 BRIGHTVIEW = Camera(
     name="brightview",
     manufacturer="Philips",

@@ -14,5 +14,9 @@ def vendor_reconstruction(projections: Projections) -> Volume:
 
     Raises UnsuitableAcquisition if the projections can't be reconstructed.
     """
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    return prepare(projections, Options()).reconstruct("cpu")
+    try:
+        return prepare(projections, Options()).reconstruct("cpu")
+    finally:
+        torch.set_num_threads(threads)

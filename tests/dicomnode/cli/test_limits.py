@@ -35,9 +35,9 @@ def test_eight_normal_studies_make_limits_and_seven_do_not(projections: Projecti
     assert key.file_name == "women_stress_not_corrected.json"
     assert limits.number == 8
     assert "this site" in limits.population
-    few = site_limits([study(projections)] * 3, quick)
+    few = site_limits([study(projections)] * 7, quick)
     assert few.limits == {}
-    assert "3 hearts are too few" in few.remarks[0]
+    assert "7 hearts are too few" in few.remarks[0]
 
 
 def test_a_study_of_unknown_sex_is_left_out_with_a_sentence(projections: Projections) -> None:
