@@ -55,6 +55,8 @@ class Acquisition:
     state: CardiacState = CardiacState.UNKNOWN
     sex: PatientSex = PatientSex.UNKNOWN
     injected_mbq: float | None = None  # None: the study doesn't say
+    camera_model: str = ""  # as the study names it
+    collimator: str = ""  # as the study names it
     assumptions: tuple[str, ...] = ()  # what the reader had to assume, in words
 
 

@@ -14,7 +14,6 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
-    Heart,
     Measurement,
     PipelineInput,
     PipelineResult,
@@ -25,21 +24,20 @@ from pipelines.images import Array, Projections, UnsuitableAcquisition
 from pipelines.networks.denoise import Denoised, batch_in, denoise, denoiser_bytes, load_denoiser
 from pipelines.networks.denoiser import Denoiser
 from pipelines.networks.model_card import ModelCard
-from pipelines.perfusion.hearts import HeartImage, HeartReading, read_hearts
+from pipelines.perfusion.hearts import FEW_GATED_COUNTS, HeartImage, HeartReading, read_hearts
 from pipelines.perfusion.imaging import Prepared, corrections, in_one_sentence, prepare, shown_settings
 from pipelines.perfusion.options import VIRTUAL_FULL_DOSE, DenoisingOptions
-from pipelines.quality.denoising_guard import CHECKS, HEART_RADIUS_MM, guard_figures
+from pipelines.quality.denoising_guard import CHECKS, HEART_RADIUS_MM, guard_figures, why_untested
 from pipelines.quality.dose import Dose, dose_of
 from pipelines.quality.guard import judge
+from pipelines.quality.heart_change import heart_change_findings
 from pipelines.quality.heart_shadow import heart_shadow
 from pipelines.quality.input_checks import input_findings
 from pipelines.reconstruction.device_memory import check_room, free_bytes, reconstruction_bytes
 
 _GUARD_SEED = 20220101  # the same study is tested on the same split of its photons
+_FIGURE = "Guard: "  # before the name of a figure among the measurements
 _BEFORE, _AFTER = "as received", "denoised"
-LARGEST_TPD_CHANGE = 10.0  # points; more than denoising can honestly change
-# At a quarter of the dose the ejection fraction of the input itself is off by up to 16 points.
-USUAL_EF_CHANGE, LARGEST_EF_CHANGE = 10.0, 25.0  # points
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,8 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
         HeartImage(_AFTER, volume, DerivedKind.SHORT_AXIS, gates=after.reconstruct_gates(device)),
     )
     reading = read_hearts(images, acquisition, options)
-    figures = _guard(acquisition.projections, denoised, ensemble, reading)
+    heart = _shadow(acquisition.projections, reading)
+    figures = _guard(acquisition.projections, denoised, ensemble, heart)
     made = shown_settings(after, options)
     return PipelineResult(
         derived=(
@@ -89,8 +88,8 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
         findings=(
             *before.findings,
             *input_findings(acquisition, ensemble.card.domain, dose.fraction),
-            *judge(figures, ensemble.card.thresholds, CHECKS),
-            *_changes(reading),
+            *judge(figures, ensemble.card.thresholds, CHECKS, why_untested(acquisition.projections, heart)),
+            *_changes(acquisition.projections, reading),
             *reading.findings,
         ),
         measurements=(*before.measurements, *_measurements(dose, figures)),
@@ -109,68 +108,50 @@ def _ensemble(options: DenoisingOptions, prepared: Prepared, device: str) -> _En
     return _Ensemble(card, networks, device, batch_in(free, geometry.rows, geometry.columns, width, len(networks)))
 
 
+def _shadow(projections: Projections, reading: HeartReading) -> NDArray[np.bool_] | None:
+    """Return the pixels `[view, row, column]` that show the ventricle where it was found; None where none was."""
+    if not reading.hearts:
+        return None
+    return heart_shadow(projections.geometry, reading.hearts[-1].ventricle.center_mm, HEART_RADIUS_MM)
+
+
 def _guard(
-    projections: Projections, denoised: Denoised, ensemble: _Ensemble, reading: HeartReading
+    projections: Projections, denoised: Denoised, ensemble: _Ensemble, heart: NDArray[np.bool_] | None
 ) -> dict[str, float]:
-    """Return the guard's figures; the heart is where the ventricle was found, as the camera saw it."""
+    """Return the guard's figures; `heart` masks the pixels that show the ventricle."""
 
     def predict(kept: Array, share: float) -> NDArray[np.float64]:
         thinned = replace(projections, counts=kept[None], windows=(window,), photopeak=0)
         return ensemble.denoise(thinned, 1.0).expected.photopeak_counts().astype(np.float64)
 
     window = projections.windows[projections.photopeak]
-    heart = None
-    if reading.hearts:
-        heart = heart_shadow(projections.geometry, reading.hearts[-1].ventricle.center_mm, HEART_RADIUS_MM)
     return dict(guard_figures(projections, denoised, predict, heart, np.random.default_rng(_GUARD_SEED)))
 
 
-def _changes(reading: HeartReading) -> tuple[Finding, ...]:
+def _changes(projections: Projections, reading: HeartReading) -> tuple[Finding, ...]:
     """Return what denoising changed so much that the denoised heart reads as another one than was received."""
     if not reading.hearts:
         return ()
-    before, after = reading.hearts[0], reading.hearts[-1]
     findings = []
     if reading.found_in == _BEFORE:
         words = "the left ventricle that the input shows is not found after denoising: read the input itself"
         findings.append(Finding(Verdict.QUARANTINE, words))
-    return (*findings, *_change_of_perfusion(before, after), *_change_of_function(before, after))
-
-
-def _change_of_perfusion(before: Heart, after: Heart) -> tuple[Finding, ...]:
-    if before.perfusion is None or after.perfusion is None:
-        return ()
-    was, now = before.perfusion.tpd_percent, after.perfusion.tpd_percent
-    if abs(now - was) <= LARGEST_TPD_CHANGE:
-        return ()
-    words = f"denoising changes the total perfusion deficit from {was:.0f} to {now:.0f} %: read the input itself"
-    return (Finding(Verdict.QUARANTINE, words),)
-
-
-def _change_of_function(before: Heart, after: Heart) -> tuple[Finding, ...]:
-    if before.function is None or after.function is None:
-        return ()
-    was, now = before.function.ejection_fraction_percent, after.function.ejection_fraction_percent
-    if abs(now - was) <= USUAL_EF_CHANGE:
-        return ()
-    verdict = Verdict.QUARANTINE if abs(now - was) > LARGEST_EF_CHANGE else Verdict.WARN
-    words = f"denoising changes the ejection fraction from {was:.0f} to {now:.0f} %: don't rely on either"
-    return (Finding(verdict, words),)
+    faint = float(projections.photopeak_counts().sum(dtype=np.float64)) < FEW_GATED_COUNTS
+    return (*findings, *heart_change_findings(reading.hearts[0], reading.hearts[-1], faint_gates=faint))
 
 
 def _projections(denoised: Denoised, options: DenoisingOptions, card: ModelCard, dose: Dose) -> Derived:
     """Return the projections to send: the expected counts, or the measured ones and what the missing dose adds."""
-    share = f"{100 * dose.fraction:.3g} %"
     by = f"by {card.members} networks ({card.name} {card.version}, weights SHA-256 {card.sha256})"
     if options.projections == VIRTUAL_FULL_DOSE:
         words = (
-            f"Virtual full dose: the counts measured at {share} of the full dose ({dose.source}), and those that the "
-            f"missing dose would have added on average, estimated {by}"
+            f"Virtual full dose: the counts measured at {dose.words}, and those that the missing dose would have added "
+            f"on average, estimated {by}"
         )
         return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.virtual_full_dose, words)
     words = (
-        f"Expected counts at full dose, without noise, of projections that hold {share} of it ({dose.source}), "
-        f"estimated {by}; each view keeps its counts"
+        f"Expected counts at full dose, without noise, of projections that hold {dose.words}, estimated {by}; each "
+        "view keeps its counts"
     )
     return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.expected, words)
 
@@ -178,14 +159,13 @@ def _projections(denoised: Denoised, options: DenoisingOptions, card: ModelCard,
 def _provenance(
     card: ModelCard, dose: Dose, acquisition: Acquisition, made: tuple[tuple[str, str], ...], after: Prepared
 ) -> Provenance:
-    share = f"{100 * dose.fraction:.3g} % of the full dose ({dose.source})"
     settings = (
         ("Denoiser", f"{card.name} {card.version}, mean of {card.members} networks; {card.evidence}"),
-        ("Dose", share),
+        ("Dose", dose.words),
         *made,
         ("Weights", f"SHA-256 {card.sha256}"),
     )
-    headline = f"{share}; denoised by the networks {card.name} {card.version}"
+    headline = f"{dose.words}; denoised by the networks {card.name} {card.version}"
     return Provenance("denoising", "", settings, acquisition.assumptions, corrections(after), headline)
 
 
@@ -193,5 +173,11 @@ def _measurements(dose: Dose, figures: dict[str, float]) -> tuple[Measurement, .
     """Return the dose and the guard's figures as far as they could be made."""
     return (
         Measurement("Dose fraction", dose.fraction, "1"),
-        *(Measurement(f"Guard: {name}", value, "1") for name, value in figures.items() if math.isfinite(value)),
+        *(Measurement(f"{_FIGURE}{name}", value, "1") for name, value in figures.items() if math.isfinite(value)),
     )
+
+
+def figures_in(result: PipelineResult) -> dict[str, float]:
+    """Return the guard's figures that a result of this pipeline tells; what could not be made is not among them."""
+    told = [one for one in result.measurements if one.name.startswith(_FIGURE)]
+    return {one.name.removeprefix(_FIGURE): one.value for one in told}

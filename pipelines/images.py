@@ -28,11 +28,12 @@ class Unit(Enum):
 
 @dataclass(frozen=True)
 class EnergyWindow:
-    """An energy window of the camera, in keV."""
+    """An energy window of the camera, in keV; where the study does not state it, the one that was assumed."""
 
     lower_kev: float
     upper_kev: float
     name: str = ""
+    stated: bool = True
 
     def holds(self, energy_kev: float) -> bool:
         """Tell whether a photon of this energy falls into the window."""

@@ -51,7 +51,9 @@ def low_dose(
 @evaluate.command()
 def denoising(
     out: Annotated[Path, typer.Option(help="Where tables, figures and records go; the same command goes on there.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the cohort; another than the training's is no hold-out.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the cohort; no network may have learned from its test patients.")
+    ] = 1,
     patients: Annotated[int | None, typer.Option(min=2, help="Only so many of the 35 test patients.")] = None,
     normals: Annotated[int, typer.Option(min=0, help="More normal hearts, for false defects.")] = 40,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
@@ -83,8 +85,10 @@ def denoising(
     healthy = list(in_processes(denoising_run.normal_record, hearts, jobs, "Normal hearts"))
     evaluation = denoising_tables.Evaluation(records, healthy, loaded.described, loaded.sha256, seed)
     document = denoising_tables.write_tables(evaluation, out)
-    draw_all(records, out / denoising_run.PATIENTS, out / "figures")
+    left_out = draw_all(records, out / denoising_run.PATIENTS, out / "figures")
     print(json.dumps(document) if as_json else (out / "tables.md").read_text())
+    for figure in left_out:  # not among what is printed as one document
+        print(f"figure {figure.name} left out: {figure.reason}", file=sys.stderr)
 
 
 def in_processes(work: Callable[[T], R], orders: Sequence[T], jobs: int, words: str) -> Iterator[R]:

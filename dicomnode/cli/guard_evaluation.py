@@ -27,6 +27,7 @@ def guard(
 
     Goes on where it was interrupted: studies that were tried with the same weights and thresholds are kept.
     """
+    _check_model(models, model)
     from pipelines.evaluation import guard_tables
     from pipelines.evaluation.guard_studies import plans
     from pipelines.evaluation.guard_trial import Order, try_guard
@@ -53,13 +54,17 @@ def thresholds(
 
     `train denoiser` does this at its end; do it again after a change of camera or protocol.
     """
-    from pipelines.training.guard_thresholds import check_model
-
     place = named_device(device)
-    try:
-        check_model(models, model)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--models") from None
+    _check_model(models, model)
     _, files, _ = read_archive(data)
     calibrate_guard(models, model, files, seed, minutes, place)
     print(models / f"{model}.json")
+
+
+def _check_model(models: Path | None, model: str) -> None:
+    from pipelines.training.guard_thresholds import check_model
+
+    try:
+        check_model(models, model)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--model, --models") from None

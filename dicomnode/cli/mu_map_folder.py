@@ -99,11 +99,10 @@ def _matched(files: Iterable[_File], found: Found) -> Iterator[tuple[_File, tupl
             maps[file.place].append(file)
         elif file.header.content is InstanceContent.CT:
             slices[file.place][file.header.series_instance_uid].append(file)
-        elif file.header.content in _EMISSION and (reason := _refused(file)) is None:
-            emissions.append(file)
-        else:
-            reason = "no image to learn from" if file.header.content not in _EMISSION else reason
+        elif reason := _refused(file):
             found.passed_over.append(f"{file.path.name}: {reason}")
+        else:
+            emissions.append(file)
     for file in emissions:
         chosen = _map_of(file, maps, slices)
         if chosen:
@@ -112,12 +111,17 @@ def _matched(files: Iterable[_File], found: Found) -> Iterator[tuple[_File, tupl
             found.passed_over.append(f"{file.path.name}: no CT or attenuation map in its frame of reference")
 
 
-def _refused(file: _File) -> str | None:
-    """Return why an acquisition can't be learned from, or None."""
-    if file.header.content is InstanceContent.PROJECTIONS:
-        derived = file.attribute("ImageType")[:1] == ("DERIVED",)
-        return "a derived image holds no counts as they were measured" if derived else None
-    return "it is corrected for attenuation already" if "ATTN" in file.attribute("CorrectedImage") else None
+def _refused(file: _File) -> str:
+    """Return why a file is no acquisition to learn from; nothing if it is one."""
+    if file.header.content not in _EMISSION:
+        return "no image to learn from"
+    if file.header.content is InstanceContent.PROJECTIONS and file.attribute("ImageType")[:1] == ("DERIVED",):
+        return "a derived image holds no counts as they were measured"
+    if file.header.content is InstanceContent.RECONSTRUCTION and "ATTN" in file.attribute("CorrectedImage"):
+        return "it is corrected for attenuation already"
+    if not file.place[1]:
+        return "it names no frame of reference, so no CT or attenuation map is known to lie as it does"
+    return ""
 
 
 def _map_of(

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from dicomnode.cli.mu_map_folder import read_pairs
-from dicomnode.cli.training import _shown, named_device, training
+from dicomnode.cli.training import chosen_budget, named_device, shown_training, training
 from dicomnode.errors import StudyUnsuitable
 
 
@@ -52,10 +52,12 @@ def mu_map(
     from pipelines.images import UnsuitableAcquisition
     from pipelines.training.model_card import OF_A_SITE, VIRTUAL
     from pipelines.training.mu_map_data import split_pairs
+    from pipelines.training.paper_mu_map_settings import EPOCHS
+    from pipelines.training.progress import Budget
     from pipelines.training.progress_checkpoint import OtherTraining
 
     ours = model is MapModel.OURS
-    budget = _budget(minutes, epochs, ours)
+    budget = chosen_budget(minutes, epochs, Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS))
     place = named_device(device)
     named = name or ("mu-map" if ours else "paper-mu-map")
     found = read_pairs(data, out / "pairs")
@@ -63,8 +65,8 @@ def mu_map(
     evidence = VIRTUAL if found.virtual else OF_A_SITE
     try:
         cohort = split_pairs(found.pairs)
-        with _shown(members if ours else 1) as report:
-            common = {"name": named, "evidence": evidence, "device": place, "report": report}
+        with shown_training(members if ours else 1) as report:
+            common: dict[str, Any] = {"name": named, "evidence": evidence, "device": place, "report": report}
             if ours:
                 _train_ours(cohort, budget, out, seed, members, common)
             else:
@@ -89,16 +91,3 @@ def _train_paper(cohort: Any, budget: Any, out: Path, seed: int, model: MapModel
     if model is MapModel.PAPER_COMPACT:
         settings = settings.compact()
     train_paper_mu_map(cohort, settings, budget, out, **common)
-
-
-def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
-    from pipelines.training.paper_mu_map_settings import EPOCHS
-    from pipelines.training.progress import Budget
-
-    if minutes is not None and epochs is not None:
-        raise typer.BadParameter("either --minutes or --epochs, not both")
-    if minutes is not None:
-        return Budget(minutes=minutes)
-    if epochs is not None:
-        return Budget(epochs=epochs)
-    return Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS)

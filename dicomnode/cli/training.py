@@ -71,35 +71,28 @@ def denoiser(
     """
     from pipelines.images import UnsuitableAcquisition
     from pipelines.training.denoiser_data import split_by_patient
+    from pipelines.training.paper_denoiser import EPOCHS, LEARNING_RATES, PaperSettings, train_paper
+    from pipelines.training.progress import Budget
     from pipelines.training.progress_checkpoint import OtherTraining
 
     ours = model is Model.OURS
-    budget = _budget(minutes, epochs, ours)
+    if not ours and start_from:
+        raise typer.BadParameter("the paper's network starts from chance", param_hint="--start-from")
+    budget = chosen_budget(minutes, epochs, Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS))
     place = named_device(device)
     named = name or ("denoiser" if ours else f"paper-{'gated-' if gated else ''}{dose:g}")
-    start = _start(start_from) if ours and start_from else None
+    start = _start(start_from) if start_from else None
     number = (members or (start.card.members if start else 1)) if ours else 1
     studies, files, evidence = read_archive(data)
     try:
         cohort = split_by_patient(studies, seed)
-        with _shown(number) as report:
+        with shown_training(number) as report:
+            common: dict[str, Any] = {"name": named, "evidence": evidence, "device": place, "report": report}
             if ours:
-                from pipelines.training.denoiser_training import RETRAINING_RATE, DenoiserSettings, train_denoiser
-                from pipelines.training.progress_loop import Course
-
-                settings = DenoiserSettings(seed=seed, members=number)
-                if start is not None:
-                    width = int(start.card.settings["width"])
-                    settings = replace(settings, width=width, learning_rate=RETRAINING_RATE)
-                train_denoiser(
-                    cohort, settings, Course(budget), out,
-                    name=named, evidence=evidence, device=place, report=report, start=start,
-                )  # fmt: skip
+                _train_ours(cohort, budget, out, seed, number, start, common)
             else:
-                from pipelines.training.paper_denoiser import LEARNING_RATES, PaperSettings, train_paper
-
                 paper = PaperSettings(dose, gated, seed, LEARNING_RATES[preset.value])
-                train_paper(cohort, paper, budget, out, name=named, evidence=evidence, device=place, report=report)
+                train_paper(cohort, paper, budget, out, **common)
     except (UnsuitableAcquisition, OtherTraining) as error:
         raise StudyUnsuitable(str(error)) from None
     if ours and guard_minutes > 0:
@@ -107,6 +100,18 @@ def denoiser(
         mine = [(patient, path) for patient, path in files if patient in held_out]
         calibrate_guard(out, named, mine, seed, guard_minutes, place)
     print(out / f"{named}.json")
+
+
+def _train_ours(
+    cohort: Any, budget: Any, out: Path, seed: int, members: int, start: Any, common: dict[str, Any]
+) -> None:
+    from pipelines.training.denoiser_training import RETRAINING_RATE, DenoiserSettings, train_denoiser
+    from pipelines.training.progress_loop import Course
+
+    settings = DenoiserSettings(seed=seed, members=members)
+    if start is not None:
+        settings = replace(settings, width=int(start.card.settings["width"]), learning_rate=RETRAINING_RATE)
+    train_denoiser(cohort, settings, Course(budget), out, start=start, **common)
 
 
 def calibrate_guard(
@@ -128,8 +133,8 @@ def calibrate_guard(
     print(words, file=sys.stderr)
 
 
-def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
-    from pipelines.training.paper_denoiser import EPOCHS
+def chosen_budget(minutes: float | None, epochs: float | None, usual: Any) -> Any:
+    """Return the budget of a training that was asked for, the usual one if none was."""
     from pipelines.training.progress import Budget
 
     if minutes is not None and epochs is not None:
@@ -138,7 +143,7 @@ def _budget(minutes: float | None, epochs: float | None, ours: bool) -> Any:
         return Budget(minutes=minutes)
     if epochs is not None:
         return Budget(epochs=epochs)
-    return Budget(minutes=60.0) if ours else Budget(epochs=EPOCHS)
+    return usual
 
 
 def _start(named: str) -> Any:
@@ -181,12 +186,12 @@ def read_archive(folder: Path) -> tuple[list[Any], list[tuple[str, Path]], str]:
             ds = read_dataset_file(path)
             if texts(ds, "ImageType")[:1] == ("DERIVED",):
                 raise StudyUnsuitable("a derived image holds no counts as they were measured")
-            projections = read_acquisition(path).projections
-            if projections is None:
+            found = read_acquisition(path)
+            if found.projections is None:
                 raise StudyUnsuitable("a reconstruction, not projections")
             patient = text(ds, "PatientID") or text(ds, "StudyInstanceUID")
             opaque = hashlib.sha256(patient.encode()).hexdigest()[:16]
-            studies += training_studies(projections, opaque)
+            studies += training_studies(found.projections, opaque, found.camera_model, found.collimator)
             files.append((opaque, path))
             virtual &= patient.startswith("VIRTUAL-")
         except (StudyUnsuitable, UnsuitableAcquisition) as error:
@@ -199,16 +204,15 @@ def read_archive(folder: Path) -> tuple[list[Any], list[tuple[str, Path]], str]:
 
 
 @contextmanager
-def _shown(members: int) -> Iterator[Callable[[int, Any], None]]:
-    """Show a training's progress on a terminal."""
+def shown_training(networks: int) -> Iterator[Callable[[int, Any], None]]:
+    """Show on a terminal how far the training of so many networks has come; yield what a training reports to."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"))
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        bars = [
-            progress.add_task(f"Network {number + 1} of {members}", total=1.0, loss="") for number in range(members)
-        ]
+        names = [f"Network {number + 1} of {networks}" for number in range(networks)]
+        bars = [progress.add_task(name, total=1.0, loss="") for name in names]
 
-        def report(member: int, checked: Any) -> None:
+        def report(number: int, checked: Any) -> None:
             loss = f"held out {checked.held_out:.5f}, training {checked.train:.5f}"
-            progress.update(bars[member], completed=checked.spent, loss=loss)
+            progress.update(bars[number], completed=checked.spent, loss=loss)
 
         yield report

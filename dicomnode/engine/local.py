@@ -53,7 +53,7 @@ class LocalEngine:
         return tuple(sorted(catalog.PIPELINES))
 
     def check_options(self, pipeline: str, options: Mapping[str, OptionValue]) -> None:
-        """Raise ValueError, with a sentence, if the pipeline has no such options."""
+        """Raise ValueError, with a sentence, if the pipeline has no such options, or lacks their files."""
         catalog.check_options(pipeline, options)
 
     def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
@@ -116,7 +116,7 @@ def _report_cold_start(warm_up: Future[object]) -> None:
 
 
 def check_rules(rules: Sequence[RuleSettings]) -> None:
-    """Raise ConfigurationError if a rule names a pipeline that this version lacks, or options that it does not have."""
+    """Raise ConfigurationError if a rule names a pipeline or options that there are not, or files that are away."""
     for index, rule in enumerate(rules):
         try:
             catalog.check_options(rule.pipeline, rule.options)

@@ -96,18 +96,7 @@ def write_derived(
     expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
     """
     kind = _kind(derived.kind, context)
-    derivative = Derivative(
-        kind=derived.kind.value,
-        sop_class_uid=NM_IMAGE_STORAGE,
-        modality="NM",
-        image_type=kind.image_type,
-        series_number=kind.series_number,
-        label=kind.label,
-        description=derived.description,
-        codes=kind.codes,
-        provenance=result.provenance,
-        findings=result.findings,
-    )
+    derivative = _derivative(kind, derived, result)
     if isinstance(derived.data, Projections):
         gated = (*texts(sources.first, "ImageType"), "", "", "")[2] == "GATED TOMO"
         if gated:
@@ -140,6 +129,21 @@ def _kind(derived: DerivedKind, context: DerivationContext) -> _Kind:
     if derived is DerivedKind.DENOISED_PROJECTIONS:
         return replace(kind, codes=codes)
     return replace(kind, codes=codes, label=f"denoised {kind.label}", image_id=f"denoised {kind.image_id}"[:16].strip())
+
+
+def _derivative(kind: _Kind, derived: Derived, result: PipelineResult) -> Derivative:
+    return Derivative(
+        kind=derived.kind.value,
+        sop_class_uid=NM_IMAGE_STORAGE,
+        modality="NM",
+        image_type=kind.image_type,
+        series_number=kind.series_number,
+        label=kind.label,
+        description=derived.description,
+        codes=kind.codes,
+        provenance=result.provenance,
+        findings=result.findings,
+    )
 
 
 def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:

@@ -36,6 +36,7 @@ from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisit
 
 TC99M_KEV = 140.5
 _USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
+_MOST_MBQ = 1e4  # ten times what anybody is given
 _UNITS = {unit.value: unit for unit in Unit}
 _SEXES = {sex.value: sex for sex in PatientSex}
 
@@ -70,8 +71,17 @@ def read_acquisition(path: Path) -> Acquisition:
             projections, more = _projections(ds)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from None
+    activity, of_activity = _activity(ds)
     return Acquisition(
-        key, projections, volume, state, _sex(ds), injected_mbq=injected_mbq(ds), assumptions=(*notes, *more)
+        key,
+        projections,
+        volume,
+        state,
+        _sex(ds),
+        injected_mbq=activity,
+        camera_model=text(ds, "ManufacturerModelName"),
+        collimator=text(first_item(ds, "DetectorInformationSequence"), "CollimatorGridName"),
+        assumptions=(*notes, *more, *of_activity),
     )
 
 
@@ -80,9 +90,18 @@ def _sex(ds: Dataset) -> PatientSex:
 
 
 def injected_mbq(ds: Dataset) -> float | None:
-    """Return the activity of the first tracer (PS3.3 C.8.4.10); cameras write 0 for what they were not told."""
+    """Return the activity of the first tracer in MBq (PS3.3 C.8.4.10); cameras write 0 for what they were not told."""
+    return _activity(ds)[0]
+
+
+def _activity(ds: Dataset) -> tuple[float | None, tuple[str, ...]]:
+    """Return the injected activity in MBq and what had to be assumed of it."""
     stated = number(first_item(ds, "RadiopharmaceuticalInformationSequence"), "RadionuclideTotalDose")
-    return stated if stated and stated > 0 else None
+    if not stated or stated <= 0:
+        return None, ()
+    if stated <= _MOST_MBQ:
+        return stated, ()
+    return stated / 1e6, (f"Radionuclide Total Dose is {stated:.4g}: taken as Bq, as PET images state it",)
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:
@@ -172,7 +191,7 @@ def _energy_window(described: Dataset, position: int, count: int, notes: list[st
                 f"Energy Window Range of energy window {position + 1}: found none, expected limits in keV"
             )
         notes.append(f"Energy Window Range is not stated: taken as {_USUAL_WINDOW[0]}-{_USUAL_WINDOW[1]} keV (Tc-99m)")
-        return EnergyWindow(*_USUAL_WINDOW, name)
+        return EnergyWindow(*_USUAL_WINDOW, name, stated=False)
     if len(ranges) > 1:
         notes.append(f"energy window {position + 1} is made of {len(ranges)} ranges")
     chosen = [one for one in ranges if one[0] <= TC99M_KEV <= one[1]]

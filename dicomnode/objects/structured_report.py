@@ -13,6 +13,7 @@ from highdicom.sr import (
     ContentSequence,
     DeviceObserverIdentifyingAttributes,
     MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
     ObservationContext,
     ObserverContext,
     RelationshipTypeValues,
@@ -62,31 +63,14 @@ def write_structured_report(
     `images` are the instances of `result.derived`, in its order. The report bears processing times only where DICOM
     wants them, so the same run gives the same content.
     """
-    derivative = Derivative(
-        kind=KIND,
-        sop_class_uid=COMPREHENSIVE_SR,
-        modality="SR",
-        image_type=(),
-        series_number=_SERIES_NUMBER,
-        label="measurements",
-        description="Measurements of the left ventricle",
-        provenance=result.provenance,
-        findings=result.findings,
-    )
-    ds = derived_dataset(sources, derivative, context, DOCUMENT_PARTS)
+    ds = derived_dataset(sources, _derivative(result), context, DOCUMENT_PARTS)
     report = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.PERFUSION_STUDY,
         imaging_measurements=[
             group
             for reading in _readings(pipeline_input, result, images)
-            for group in measurement_groups(
-                reading,
-                (context.pipeline, context.pipeline_version),
-                # a comparison was read by the same program, but from an image that these settings did not make
-                _settings(result) if reading.reported else (),
-                ds.SOPInstanceUID,
-            )
+            for group in _groups(reading, result, context, ds.SOPInstanceUID)
         ],
         title=standard.DCM.ImagingMeasurementReport,
     )
@@ -103,6 +87,29 @@ def write_structured_report(
     )
     merge(ds, codes.coding_schemes())
     return DerivedInstance(ds.SOPInstanceUID, ds.SeriesInstanceUID, COMPREHENSIVE_SR, KIND, file_bytes(ds))
+
+
+def _derivative(result: PipelineResult) -> Derivative:
+    return Derivative(
+        kind=KIND,
+        sop_class_uid=COMPREHENSIVE_SR,
+        modality="SR",
+        image_type=(),
+        series_number=_SERIES_NUMBER,
+        label="measurements",
+        description="Measurements of the left ventricle",
+        provenance=result.provenance,
+        findings=result.findings,
+    )
+
+
+def _groups(
+    reading: Reading, result: PipelineResult, context: DerivationContext, report_uid: str
+) -> list[MeasurementsAndQualitativeEvaluations]:
+    """Return what was measured in a heart."""
+    # a comparison was read by the same program, but from an image that these settings did not make
+    settings = _settings(result) if reading.reported else ()
+    return measurement_groups(reading, (context.pipeline, context.pipeline_version), settings, report_uid)
 
 
 def _observer() -> ObservationContext:

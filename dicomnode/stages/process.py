@@ -51,7 +51,8 @@ class Derivation:
 def derive(source: Path, engine: Engine, context: DerivationContext) -> Derivation:
     """Read one source instance, run the context's pipeline on it and return the derived instances.
 
-    Raises StudyUnsuitable with a sentence for the physicist, TransientFault if the engine failed.
+    Raises StudyUnsuitable with a sentence for the physicist, TransientFault if the engine failed, or if it works with
+    another version than the context names: UIDs follow from that, so other pixels must not come under them.
     """
     acquisition = read_acquisition(source)
     pipeline_input = PipelineInput(acquisition, options=context.options)
@@ -59,6 +60,8 @@ def derive(source: Path, engine: Engine, context: DerivationContext) -> Derivati
         result = engine.run(context.pipeline, pipeline_input)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from error
+    if (made := result.provenance.version) != context.pipeline_version:
+        raise TransientFault(f"the pipeline's version changed from {context.pipeline_version} to {made} in the attempt")
     instances = derived_instances([source], pipeline_input, result, context)
     return Derivation(instances, result.findings, result.measurements, result.verdict)
 

@@ -18,10 +18,10 @@ that was found in its own image. What isn't there (no ventricle found, network n
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from pipelines.evaluation.denoising_record import Dose, Method
 from pipelines.images import Array
+from pipelines.networks.weights import write_whole
 
 NOISE_FREE, FULL_DOSE = "noise-free", "full dose"  # the counts' expectation, and the reference
 KEPT = (Method.LOW_DOSE, Method.PAPER, Method.EXPECTED, Method.FULL)
@@ -84,10 +85,9 @@ def write_arrays(path: Path, arrays: PatientArrays) -> None:
     }
     for kind, images in arrays.images.items():
         content |= {f"{kind.value}|{name}": image.astype(np.float16) for name, image in images.items()}
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
-        np.savez_compressed(file, **content)  # type: ignore[arg-type] # stubs
-    os.replace(part, path)
+    packed = BytesIO()
+    np.savez_compressed(packed, **content)  # type: ignore[arg-type] # stubs
+    write_whole(path, packed.getvalue())
 
 
 def read_arrays(path: Path) -> PatientArrays:

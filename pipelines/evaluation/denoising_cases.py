@@ -6,6 +6,7 @@ are thinned one by one. What happens by chance depends on the patient alone.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -31,7 +32,7 @@ from pipelines.evaluation.denoising_reading import (
     reconstructed,
     truth_percent,
 )
-from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord, Truth
+from pipelines.evaluation.denoising_record import TRUTH, Dose, Method, MethodRecord, PatientRecord, Truth
 from pipelines.evaluation.low_dose_table import CAMERA
 from pipelines.images import Array, Projections, Volume
 from pipelines.simulation.acquisition import thin
@@ -42,7 +43,6 @@ from pipelines.simulation.truth import PatientTruth
 GATED_METHODS = KEPT  # half dose alone, as in the paper
 GATED_VIEWS = 4  # evenly over the arc, kept for figures
 HEART_RADIUS_MM = 60.0  # within which images are compared with the truth
-TRUTH = "truth"  # among ejection fractions, beside FULL_DOSE
 _SLICES = {
     Kind.SHORT_AXIS: Orientation.SHORT_AXIS,
     Kind.VERTICAL_LONG_AXIS: Orientation.VERTICAL_LONG_AXIS,
@@ -59,16 +59,22 @@ class Case:
     full: Projections
     noise_free: Projections
     limits: NormalLimits
-    full_reading: Reading
-    noise_free_reading: Reading
 
     @classmethod
     def of(cls, plan: StudyPlan) -> Case:
-        """Make the patient, bring it to the camera, and read the full dose and its expectation."""
+        """Make the patient and bring it to the camera."""
         study = make_study(plan, StudySettings(CAMERAS[CAMERA], gated=True))
-        full, noise_free = study.projections.ungated(), study.expected.ungated()
-        limits = limits_of(study.patient.truth)
-        return cls(plan, study, full, noise_free, limits, read(full, limits), read(noise_free, limits))
+        return cls(plan, study, study.projections.ungated(), study.expected.ungated(), limits_of(study.patient.truth))
+
+    @functools.cached_property
+    def full_reading(self) -> Reading:
+        """What is read from the full dose."""
+        return read(self.full, self.limits)
+
+    @functools.cached_property
+    def noise_free_reading(self) -> Reading:
+        """What is read from the full dose's expectation."""
+        return read(self.noise_free, self.limits)
 
     @property
     def truth(self) -> PatientTruth:
@@ -108,25 +114,57 @@ class _Judged:
     estimate: Estimate
     reading: Reading
 
+    @classmethod
+    def of(cls, case: Case, method: Method, estimate: Estimate) -> _Judged:
+        """Read an estimate and compare it with full dose and truth."""
+        reading = read(estimate.projections, case.limits)
+        heart, full = case.heart(reading.volume), case.heart(case.full_reading.volume)
+        record = MethodRecord(
+            projection=projection_quality(method, estimate, case.full),
+            projection_heart=projection_quality(method, estimate, case.full, case.rows),
+            projection_counts_rmse=rmse(estimate.projections.photopeak_counts(), case.full.photopeak_counts()),
+            projection_truth_percent=_projection_truth(case, estimate),
+            image=image_quality_of(method, heart, full),
+            image_pearson=pearson(heart.ravel(), full.ravel()).r,
+            image_truth_percent=_image_truth(case, reading),
+            indices=reading.indices,
+            image_whole=image_quality_of(method, reading.volume.values, case.full_reading.volume.values),
+        )
+        return cls(record, estimate, reading)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What all methods made of one dose, and how near to the full dose anything can come."""
+
+    methods: Mapping[Method, _Judged]
+    ceiling: ImageQuality
+    image_ceiling: ImageQuality
+
+    @classmethod
+    def of(cls, case: Case, dose: Dose, models: Models, methods: tuple[Method, ...]) -> _Tried:
+        """Thin a patient to a dose and judge each method."""
+        low = case.low(dose).ungated()
+        best = case.ceiling(low, dose)
+        slices = case.heart(reconstructed(best.projections))
+        made = estimates(low, dose, models, methods)
+        return cls(
+            {method: _Judged.of(case, method, estimate) for method, estimate in made.items()},
+            projection_quality(Method.FULL, best, case.full),
+            image_quality_of(Method.FULL, slices, case.heart(case.full_reading.volume)),
+        )
+
 
 def evaluate(
-    plan: StudyPlan, models: Models, methods: tuple[Method, ...] = tuple(Method)
+    case: Case,
+    models: Models,
+    methods: tuple[Method, ...] = tuple(Method),
+    doses: tuple[Dose, ...] = tuple(Dose),
 ) -> tuple[PatientRecord, PatientArrays]:
-    """Return all numbers and the images of one test patient, for all methods or some of them."""
-    case = Case.of(plan)
-    judged: dict[Dose, dict[Method, _Judged]] = {}
-    ceilings: dict[str, ImageQuality] = {}
-    image_ceilings: dict[str, ImageQuality] = {}
-    for dose in Dose:
-        low = case.low(dose).ungated()
-        made = estimates(low, dose, models, methods)
-        judged[dose] = {method: _judge(case, method, estimate) for method, estimate in made.items()}
-        best = case.ceiling(low, dose)
-        ceilings[dose.value] = projection_quality(Method.FULL, best, case.full)
-        slices = case.heart(reconstructed(best.projections))
-        image_ceilings[dose.value] = image_quality_of(Method.FULL, slices, case.heart(case.full_reading.volume))
-    gated = _Gated.of(case, models, methods, {method: one.reading for method, one in judged[Dose.HALF].items()})
-    full = Estimate(case.full)
+    """Return all numbers and the images of one test patient; the gates are judged at half dose, whatever `doses`."""
+    plan = case.plan
+    tried = {dose: _Tried.of(case, dose, models, methods) for dose in doses}
+    gated = _Gated.of(case, models, methods, tried.get(Dose.HALF))
     record = PatientRecord(
         patient=plan.patient,
         sex=plan.sex.value,
@@ -136,20 +174,20 @@ def evaluate(
         truth=truth_of(case.truth),
         full_dose=case.full_reading.indices,
         noise_free=case.noise_free_reading.indices,
-        ceiling=ceilings,
+        ceiling={dose.value: one.ceiling for dose, one in tried.items()},
         methods={
-            dose.value: {method.value: one.record for method, one in of_dose.items()}
-            for dose, of_dose in judged.items()
+            dose.value: {method.value: judged.record for method, judged in one.methods.items()}
+            for dose, one in tried.items()
         },
         gated=gated.quality,
         gated_ejection_percent=gated.ejection_percent,
         gated_beat_percent=gated.beat_percent,
         gated_ceiling=gated.ceiling,
-        image_ceiling=image_ceilings,
-        full_dose_projection_truth_percent=_projection_truth(case, full),
+        image_ceiling={dose.value: one.image_ceiling for dose, one in tried.items()},
+        full_dose_projection_truth_percent=_projection_truth(case, Estimate(case.full)),
         full_dose_image_truth_percent=_image_truth(case, case.full_reading),
     )
-    return record, _arrays(case, judged, gated)
+    return record, _arrays(case, tried, gated)
 
 
 def limits_of(truth: PatientTruth) -> NormalLimits:
@@ -168,23 +206,6 @@ def truth_of(truth: PatientTruth) -> Truth:
         cavity_ml=float(np.mean(truth.gate_volumes_ml)),
         wall_ml=truth.end_diastole.wall_ml,
     )
-
-
-def _judge(case: Case, method: Method, estimate: Estimate) -> _Judged:
-    reading = read(estimate.projections, case.limits)
-    heart, full = case.heart(reading.volume), case.heart(case.full_reading.volume)
-    record = MethodRecord(
-        projection=projection_quality(method, estimate, case.full),
-        projection_heart=projection_quality(method, estimate, case.full, case.rows),
-        projection_counts_rmse=rmse(estimate.projections.photopeak_counts(), case.full.photopeak_counts()),
-        projection_truth_percent=_projection_truth(case, estimate),
-        image=image_quality_of(method, heart, full),
-        image_pearson=pearson(heart.ravel(), full.ravel()).r,
-        image_truth_percent=_image_truth(case, reading),
-        indices=reading.indices,
-        image_whole=image_quality_of(method, reading.volume.values, case.full_reading.volume.values),
-    )
-    return _Judged(record, estimate, reading)
 
 
 def _projection_truth(case: Case, estimate: Estimate) -> float:
@@ -214,14 +235,15 @@ class _Gated:
     images: Mapping[str, Array]
 
     @classmethod
-    def of(cls, case: Case, models: Models, methods: tuple[Method, ...], readings: Mapping[Method, Reading]) -> _Gated:
+    def of(cls, case: Case, models: Models, methods: tuple[Method, ...], tried: _Tried | None) -> _Gated:
         """Judge the gates; each method's ventricle is the one found in its ungated image."""
         low = case.low(Dose.HALF)
         made = estimates(low, Dose.HALF, models, tuple(method for method in GATED_METHODS if method in methods))
         full = case.study.projections
         ejection = {FULL_DOSE: ejection_fraction(full, case.full_reading.ventricle)}
         for method, estimate in made.items():
-            ventricle = readings[method].ventricle if method in readings else None
+            ungated = tried.methods.get(method) if tried else None
+            ventricle = ungated.reading.ventricle if ungated else None
             ejection[method.value] = ejection_fraction(estimate.projections, ventricle)
         judged = {FULL_DOSE: full, **{method.value: one.projections for method, one in made.items()}}
         shown = {NOISE_FREE: case.study.expected, FULL_DOSE: full}
@@ -244,11 +266,11 @@ class _Gated:
         )
 
 
-def _arrays(case: Case, judged: Mapping[Dose, Mapping[Method, _Judged]], gated: _Gated) -> PatientArrays:
+def _arrays(case: Case, tried: Mapping[Dose, _Tried], gated: _Gated) -> PatientArrays:
     """Return the images that figures are drawn from; all slices lie in the frame of the full-dose ventricle."""
     readings = {NOISE_FREE: case.noise_free_reading, FULL_DOSE: case.full_reading}
     projections = {NOISE_FREE: case.noise_free, FULL_DOSE: case.full}
-    for dose, method, one in _kept(judged):
+    for dose, method, one in _kept(tried):
         readings[image_name(dose, method)] = one.reading
         projections[image_name(dose, method)] = one.estimate.projections
     images: dict[Kind, dict[str, Array]] = {
@@ -274,8 +296,8 @@ def _arrays(case: Case, judged: Mapping[Dose, Mapping[Method, _Judged]], gated: 
     )
 
 
-def _kept(judged: Mapping[Dose, Mapping[Method, _Judged]]) -> Iterator[tuple[Dose, Method, _Judged]]:
-    for dose, of_dose in judged.items():
+def _kept(tried: Mapping[Dose, _Tried]) -> Iterator[tuple[Dose, Method, _Judged]]:
+    for dose, one in tried.items():
         for method in KEPT:
-            if method in of_dose:
-                yield dose, method, of_dose[method]
+            if method in one.methods:
+                yield dose, method, one.methods[method]

@@ -6,7 +6,6 @@ A false defect is a normal heart whose deficit is read above 5 %, a missed one a
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from pipelines.evaluation.denoising_reading import read
 from pipelines.evaluation.denoising_record import Dose, Method, PatientRecord
 from pipelines.evaluation.low_dose_table import CAMERA
 from pipelines.images import Projections
+from pipelines.networks.weights import write_whole
 from pipelines.simulation.acquisition import thin
 from pipelines.simulation.anatomy import Position, Sex
 from pipelines.simulation.camera import CAMERAS
@@ -68,8 +68,13 @@ def plan_normals(seed: int, number: int) -> tuple[NormalPlan, ...]:
     )
 
 
-def evaluate_normal(plan: NormalPlan, models: Models, methods: tuple[Method, ...] = METHODS) -> NormalRecord:
-    """Make a normal heart, bring it to the camera, and read it at full and at each low dose."""
+def evaluate_normal(
+    plan: NormalPlan,
+    models: Models,
+    methods: tuple[Method, ...] = METHODS,
+    doses: tuple[Dose, ...] = tuple(Dose),
+) -> NormalRecord:
+    """Make a normal heart, bring it to the camera, and read it at full and at low doses."""
     position = Position.SUPINE if plan.sex is Sex.FEMALE else Position.PRONE
     patient = make_patient(plan.patient, state=plan.state, sex=plan.sex, position=position, defects=())
     study = scan(patient, StudySettings(CAMERAS[CAMERA]), (plan.patient,))
@@ -80,8 +85,9 @@ def evaluate_normal(plan: NormalPlan, models: Models, methods: tuple[Method, ...
         return None if indices is None else indices.tpd_percent
 
     found: dict[str, dict[str, float | None]] = {}
-    for place, dose in enumerate(Dose):
-        low = thin(study.projections, dose.fraction, np.random.default_rng([plan.patient, 21, place]))
+    for dose in doses:
+        rng = np.random.default_rng([plan.patient, 21, list(Dose).index(dose)])
+        low = thin(study.projections, dose.fraction, rng)
         made = estimates(low, dose, models, methods)
         found[dose.value] = {method.value: deficit(one.projections) for method, one in made.items()}
     full_dose, noise_free = deficit(study.projections), deficit(study.expected)
@@ -90,9 +96,7 @@ def evaluate_normal(plan: NormalPlan, models: Models, methods: tuple[Method, ...
 
 def write_normal(path: Path, record: NormalRecord) -> None:
     """Write a record so that it is whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(asdict(record)))
-    os.replace(part, path)
+    write_whole(path, json.dumps(asdict(record)).encode())
 
 
 def read_normal(path: Path) -> NormalRecord:

@@ -29,6 +29,21 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Probability:
+    """A p value."""
+
+    value: float
+
+    def text(self) -> str:
+        """Return the value rounded; one too small for the digits is not called 0."""
+        return "< 0.0001" if self.value < 1e-4 else f"{self.value:.4f}"
+
+    def plain(self) -> object:
+        """Return the value as JSON holds it."""
+        return self.value
+
+
+@dataclass(frozen=True)
 class Spread:
     """Mean and standard deviation over patients."""
 
@@ -64,7 +79,7 @@ class Between:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
-Cell = str | Number | Spread | Between | None  # None: there is nothing to say
+Cell = str | Number | Probability | Spread | Between | None  # None: there is nothing to say
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from pipelines.images import Array, Projections
 from pipelines.networks.adversarial import Generator
 from pipelines.networks.denoise import denoise, load_denoiser
 from pipelines.networks.denoiser import Denoiser
-from pipelines.networks.weights import WeightsError, read_model
+from pipelines.networks.model_card import check_architecture
+from pipelines.networks.weights import read_model
 from pipelines.reconstruction.filters import Butterworth
 from pipelines.training.paper_denoiser import in_counts, predict
 
@@ -38,6 +39,7 @@ STRENGTHS: Mapping[Method, Mapping[Dose, float]] = MappingProxyType(
 )
 BUTTERWORTH_ORDER = 5.0
 PATCH, REACH = 3, 7  # pixels, of non-local means: edge of a patch, how far others like it are sought
+PAPER_GATED = "paper-gated-0.5"  # what the paper's network for gates is called, trained for half dose alone
 _FWHM = float(np.sqrt(8 * np.log(2)))  # of a Gaussian with an sd of 1
 
 Frames = NDArray[np.float64]
@@ -75,12 +77,12 @@ class Models:
 def load_models(choice: ModelChoice) -> Models:
     """Return the networks; the paper's may be missing. Raises WeightsError if ours are, or if any are damaged."""
     card, networks = load_denoiser(choice.name, choice.folder)
-    found = {name: _generator(name, choice.paper) for name in (*map(paper_name, Dose), "paper-gated-0.5")}
+    found = {name: _generator(name, choice.paper) for name in (*map(paper_name, Dose), PAPER_GATED)}
     trained = {name: one for name, one in found.items() if one is not None}
     return Models(
         ours=networks,
         paper={dose: trained[paper_name(dose)][0] for dose in Dose if paper_name(dose) in trained},
-        paper_gated=trained["paper-gated-0.5"][0] if "paper-gated-0.5" in trained else None,
+        paper_gated=trained[PAPER_GATED][0] if PAPER_GATED in trained else None,
         described=f"{card.name} {card.version}, {card.members} networks",
         sha256={card.name: card.sha256, **{name: one[1] for name, one in trained.items()}},
     )
@@ -95,8 +97,7 @@ def _generator(name: str, folder: Path | None) -> tuple[Generator, str] | None:
     if folder is None or not (folder / f"{name}.json").exists():
         return None
     model = read_model(name, folder)
-    if model.card.architecture != f"{Generator.__module__}.{Generator.__name__}":
-        raise WeightsError(f"{folder / name}: found weights of {model.card.architecture}, expected the paper's network")
+    check_architecture(model.card, f"{Generator.__module__}.{Generator.__name__}")
     generator = Generator()
     model.fill(0, generator)
     return generator, model.card.sha256

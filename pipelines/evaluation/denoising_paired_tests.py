@@ -10,9 +10,10 @@ import numpy as np
 
 from pipelines.agreement.image_quality import ImageQuality
 from pipelines.agreement.statistics import PairedTest, holm, paired_test
-from pipelines.evaluation.denoising_layout import Cell, Number, Table
+from pipelines.evaluation.denoising_index_tables import NAMES
+from pipelines.evaluation.denoising_layout import Cell, Number, Probability, Table
 from pipelines.evaluation.denoising_quality_tables import QUALITY, SPACES, Records
-from pipelines.evaluation.denoising_record import Dose, Indices, Method, MethodRecord, PatientRecord
+from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord
 
 LEVEL = 0.05
 COMPARED = (
@@ -58,7 +59,9 @@ def paired_tests_table(records: Records) -> Table:
         tuple(_row(question, p) for question, p in zip(asked, corrected, strict=True)),
         f"Holm's correction is over all {len(asked)} rows, of Wilcoxon's p where Shapiro-Wilk finds the differences "
         f"not normal (p < {LEVEL:g}), else of the t-test's. The paper: low dose against predicted, p < 0.001 in "
-        "projection space, < 0.05 in image space.",
+        "projection space, < 0.05 in image space; of the indices at most 0.03, but at an eighth of the dose 0.29 for "
+        "volume and 0.39 for wall. It doesn't say what of the indices it compared: here it is how far they lie from "
+        "those of the full dose.",
     )  # fmt: skip
 
 
@@ -66,7 +69,7 @@ def _row(question: _Question, corrected: float) -> tuple[Cell, ...]:
     found = question.found
     ps = (found.t_p, found.wilcoxon_p, found.shapiro_p, corrected)
     named = (question.metric, question.dose.value, question.first.value, question.second.value)
-    return (*named, Number(found.mean_difference, 3, sign=True), *(Number(p, 4) for p in ps))
+    return (*named, Number(found.mean_difference, 3, sign=True), *map(Probability, ps))
 
 
 Value = Callable[[PatientRecord, MethodRecord], float | None]
@@ -78,8 +81,8 @@ def _metrics() -> Mapping[str, Value]:
     for space, of_space in SPACES.items():
         for name, value in QUALITY.items():
             metrics[f"{space} {name}"] = partial(_quality, of_space, value)
-    metrics["TPD, distance to full dose"] = lambda record, one: _distance(record.full_dose, one.indices, "tpd_percent")
-    metrics["SSS, distance to full dose"] = lambda record, one: _distance(record.full_dose, one.indices, "summed_score")
+    for name, words in NAMES.items():
+        metrics[f"{words.partition(',')[0]}, distance to full dose"] = partial(_distance, name)
     return metrics
 
 
@@ -92,10 +95,10 @@ def _quality(
     return value(of_space(one))
 
 
-def _distance(full: Indices | None, image: Indices | None, name: str) -> float | None:
-    if full is None or image is None:
+def _distance(name: str, record: PatientRecord, one: MethodRecord) -> float | None:
+    if record.full_dose is None or one.indices is None:
         return None
-    return abs(float(getattr(image, name)) - float(getattr(full, name)))
+    return abs(float(getattr(one.indices, name)) - float(getattr(record.full_dose, name)))
 
 
 def _question(

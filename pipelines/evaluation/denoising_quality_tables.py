@@ -11,7 +11,7 @@ from pipelines.agreement.image_quality import ImageQuality
 from pipelines.evaluation.denoising_arrays import FULL_DOSE
 from pipelines.evaluation.denoising_layout import Cell, Number, Spread, Table, spread
 from pipelines.evaluation.denoising_paper import IMAGE, PROJECTION, VOXEL_PEARSON, Pair, Printed
-from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord
+from pipelines.evaluation.denoising_record import TRUTH, Dose, Method, MethodRecord, PatientRecord
 
 Records = Sequence[PatientRecord]
 NOT_TRAINED = "not trained"
@@ -160,13 +160,12 @@ def _other_scales(records: Records) -> Table:
         for method in Method:
             found = of_method(records, dose, method)
             if found:
-                whole = [one.image_whole.rmse for one in found if one.image_whole is not None]
                 cells = (
                     spread([one.projection_counts_rmse for one in found]),
                     spread([one.projection.ssim_windowed for one in found], 3),
                     spread([one.projection.ssim_unscaled for one in found], 3),
                     spread([one.image.ssim_windowed for one in found], 3),
-                    spread(whole),
+                    spread([one.image_whole.rmse for one in found]),
                 )
                 rows.append((dose.value, method.value, *cells))
     return Table(
@@ -201,18 +200,16 @@ def _voxel_pearson(records: Records) -> Table:
 
 
 def _truth(records: Records) -> Table:
-    def given(values: Sequence[float | None]) -> Cell:
-        return spread([value for value in values if value is not None], 1)
-
     of_full = [record.full_dose_projection_truth_percent for record in records]
     images_of_full = [record.full_dose_image_truth_percent for record in records]
-    rows: list[tuple[Cell, ...]] = [("full", "as measured", given(of_full), given(images_of_full))]
+    rows: list[tuple[Cell, ...]] = [("full", "as measured", spread(of_full, 1), spread(images_of_full, 1))]
     for dose in Dose:
         for method in Method:
             found = of_method(records, dose, method)
             if found:
-                projections = given([one.projection_truth_percent for one in found])
-                rows.append((dose.value, method.value, projections, given([one.image_truth_percent for one in found])))
+                projections = spread([one.projection_truth_percent for one in found], 1)
+                images = spread([one.image_truth_percent for one in found], 1)
+                rows.append((dose.value, method.value, projections, images))
     return Table(
         "truth",
         "Against the truth: the counts' expectation, without noise",
@@ -225,15 +222,14 @@ def _truth(records: Records) -> Table:
 
 
 def _gated(records: Records) -> Table:
-    with_gates = [record for record in records if record.gated]
-    names = [method.value for method in Method if any(method.value in record.gated for record in with_gates)]
+    names = [method.value for method in Method if any(method.value in record.gated for record in records)]
     rows: list[tuple[Cell, ...]] = [("full", FULL_DOSE, None, None, None, *_ejection(records, FULL_DOSE))]
     for name in names:
-        found = [record.gated[name] for record in with_gates if name in record.gated]
+        found = [record.gated[name] for record in records if name in record.gated]
         rows.append((Dose.HALF.value, name, *_three(found), *_ejection(records, name)))
     if Method.PAPER.value not in names:
         rows.append((Dose.HALF.value, Method.PAPER.value, NOT_TRAINED, *[None] * 6))
-    best = [record.gated_ceiling for record in with_gates if record.gated_ceiling is not None]
+    best = [record.gated_ceiling for record in records]
     rows.append((Dose.HALF.value, CEILING, *_three(best), *[None] * 4))
     return Table(
         "gated",
@@ -262,6 +258,6 @@ def _ejection(records: Records, name: str) -> tuple[Cell, ...]:
     return (
         spread(beats, 0),
         less_full,
-        spread([one[name] - one["truth"] for one in read], 1),
+        spread([one[name] - one[TRUTH] for one in read], 1),
         f"{len(read)} of {len(records)}",
     )

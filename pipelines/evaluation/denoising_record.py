@@ -6,14 +6,16 @@ Tables and figures are made from these records alone, so they can be drawn again
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from pipelines.agreement.image_quality import ImageQuality
+from pipelines.networks.weights import write_whole
+
+TRUTH = "truth"  # the true value among those that were read, by method
 
 
 class Dose(Enum):
@@ -77,17 +79,15 @@ class Truth:
 class MethodRecord:
     """One method at one dose against the full dose and against the truth."""
 
-    projection: ImageQuality  # the paper's scale: each set over its own maximum, times 255
+    projection: ImageQuality  # the paper's scale, 0 to 255: `denoising_reading.projection_quality`
     projection_heart: ImageQuality  # the same without the rows below the heart (the paper cropped the liver)
     projection_counts_rmse: float  # against full-dose counts, in counts per pixel
     projection_truth_percent: float  # RMSE against the noise-free counts, in % of their mean in the patient
     image: ImageQuality  # the paper's scale, over the heart's slices
     image_pearson: float  # voxel by voxel against full dose, over the heart's slices
-    image_truth_percent: (
-        float  # RMSE against the reconstruction of the noise-free counts, in % of its mean in the heart
-    )
+    image_truth_percent: float  # RMSE against the noise-free counts' reconstruction, in % of its mean near the heart
     indices: Indices | None  # None: no left ventricle was found
-    image_whole: ImageQuality | None = None  # the same over the whole reconstruction
+    image_whole: ImageQuality  # the same over the whole reconstruction
 
 
 @dataclass(frozen=True)
@@ -104,20 +104,18 @@ class PatientRecord:
     noise_free: Indices | None  # read from the reconstruction of the counts' expectation
     ceiling: Mapping[str, ImageQuality]  # [dose]: x + (1 - p) lambda with the true lambda, projections
     methods: Mapping[str, Mapping[str, MethodRecord]]  # [dose][method]
-    gated: Mapping[str, ImageQuality] = field(default_factory=dict)  # [method]: gates at half dose, projections
-    gated_ejection_percent: Mapping[str, float] = field(default_factory=dict)  # [method, "full dose" or "truth"]
-    gated_beat_percent: Mapping[str, float] = field(default_factory=dict)  # [method, "full dose"]: of the true beat
-    gated_ceiling: ImageQuality | None = None
-    image_ceiling: Mapping[str, ImageQuality] = field(default_factory=dict)  # [dose]: reconstruction of the ceiling's
-    full_dose_projection_truth_percent: float | None = None  # of the full dose itself, as in `MethodRecord`
-    full_dose_image_truth_percent: float | None = None
+    gated: Mapping[str, ImageQuality]  # [method]: gates at half dose, projections
+    gated_ejection_percent: Mapping[str, float]  # [method, "full dose" or TRUTH], where it could be read
+    gated_beat_percent: Mapping[str, float]  # [method, "full dose"]: of the true beat
+    gated_ceiling: ImageQuality
+    image_ceiling: Mapping[str, ImageQuality]  # [dose]: reconstruction of the ceiling's
+    full_dose_projection_truth_percent: float  # of the full dose itself, as in `MethodRecord`
+    full_dose_image_truth_percent: float
 
 
 def write_record(path: Path, record: PatientRecord) -> None:
     """Write a record so that it is whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(asdict(record)))
-    os.replace(part, path)
+    write_whole(path, json.dumps(asdict(record)).encode())
 
 
 def read_record(path: Path) -> PatientRecord:
@@ -135,15 +133,14 @@ def read_record(path: Path) -> PatientRecord:
                 for dose, methods in stated["methods"].items()
             },
             "gated": {method: ImageQuality(**values) for method, values in stated["gated"].items()},
-            "gated_ceiling": ImageQuality(**stated["gated_ceiling"]) if stated["gated_ceiling"] else None,
+            "gated_ceiling": ImageQuality(**stated["gated_ceiling"]),
             "image_ceiling": {dose: ImageQuality(**values) for dose, values in stated["image_ceiling"].items()},
         }
     )
 
 
 def _method(stated: dict[str, Any]) -> MethodRecord:
-    names = [key for key in ("projection", "projection_heart", "image", "image_whole") if stated[key] is not None]
-    qualities = {key: ImageQuality(**stated[key]) for key in names}
+    qualities = {key: ImageQuality(**stated[key]) for key in ("projection", "projection_heart", "image", "image_whole")}
     return MethodRecord(**{**stated, **qualities, "indices": _indices(stated["indices"])})
 
 

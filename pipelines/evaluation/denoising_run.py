@@ -8,13 +8,12 @@ normals/<n>.json    one normal heart (`denoising_detection`)
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.cardiac.limits_library import LimitsSex, LimitsState, limits_for
 from pipelines.evaluation.denoising_arrays import arrays_path, write_arrays
-from pipelines.evaluation.denoising_cases import evaluate
+from pipelines.evaluation.denoising_cases import Case, evaluate
 from pipelines.evaluation.denoising_detection import (
     NormalPlan,
     NormalRecord,
@@ -26,7 +25,7 @@ from pipelines.evaluation.denoising_detection import (
 from pipelines.evaluation.denoising_methods import STRENGTHS, ModelChoice, Models, load_models
 from pipelines.evaluation.denoising_record import PatientRecord, read_record, write_record
 from pipelines.evaluation.low_dose_table import CAMERA, plans
-from pipelines.networks.weights import WeightsError
+from pipelines.networks.weights import WeightsError, write_whole
 from pipelines.simulation.cohort import StudyPlan
 from pipelines.simulation.virtual_patient import REVISION
 
@@ -76,9 +75,7 @@ def open_run(folder: Path, seed: int, models: ModelChoice) -> Models:
         _compare(path, stated)
     for name in (PATIENTS, NORMALS):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    part = path.with_name(".run.json.part")
-    part.write_text(json.dumps(stated, indent=2) + "\n")
-    os.replace(part, path)
+    write_whole(path, (json.dumps(stated, indent=2) + "\n").encode())
     return loaded
 
 
@@ -125,7 +122,7 @@ def patient_record(order: PatientOrder) -> PatientRecord:
     path, arrays = folder / f"{order.plan.patient}.json", arrays_path(folder, order.plan.patient)
     if path.exists() and arrays.exists():
         return read_record(path)
-    record, images = evaluate(order.plan, load_models(order.models))
+    record, images = evaluate(Case.of(order.plan), load_models(order.models))
     write_arrays(arrays, images)
     write_record(path, record)
     return record

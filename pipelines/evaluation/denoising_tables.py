@@ -20,10 +20,10 @@ from pipelines.evaluation.denoising_paper import SOURCE
 from pipelines.evaluation.denoising_quality_tables import quality_tables
 from pipelines.evaluation.denoising_record import Dose, Method, PatientRecord
 from pipelines.evaluation.low_dose_table import CAMERA
+from pipelines.training.model_card import VIRTUAL
 
-EVIDENCE = "virtual patients - not clinical evidence"
 WORKLIST_COLUMNS = ("patient", "image", "summed score", "difference (-3 to +3)", "acceptable (y/n)", "remarks")
-SCORED = (Method.LOW_DOSE, Method.EXPECTED, Method.FULL)
+SCORED = (Method.LOW_DOSE, Method.PAPER, Method.EXPECTED, Method.FULL)
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,16 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
     return (goals_table(patients, normals), *quality, *indices, paired_tests_table(patients))
 
 
-def as_markdown(evaluation: Evaluation) -> str:
-    """Return all tables with what must be known to read them."""
-    parts = [f"# Denoising\n\n{_head(evaluation)}\n", *(table.as_markdown() for table in tables_of(evaluation))]
-    return "\n".join(parts)
+def as_markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:
+    """Return the tables with what must be known to read them."""
+    return "\n".join([f"# Denoising\n\n{_head(evaluation)}\n", *(table.as_markdown() for table in tables)])
 
 
-def as_json(evaluation: Evaluation) -> dict[str, object]:
+def as_json(evaluation: Evaluation, tables: Sequence[Table]) -> dict[str, object]:
     """Return the same as values that JSON can hold."""
     counts = [record.million_counts for record in evaluation.patients]
     return {
-        "evidence": EVIDENCE,
+        "evidence": VIRTUAL,
         "paper": SOURCE,
         "camera": CAMERA,
         "seed": evaluation.seed,
@@ -65,7 +64,7 @@ def as_json(evaluation: Evaluation) -> dict[str, object]:
         "median_million_counts": float(np.median(counts)),
         "model": evaluation.model,
         "sha256": dict(evaluation.sha256),
-        "tables": {table.key: table.as_json() for table in tables_of(evaluation)},
+        "tables": {table.key: table.as_json() for table in tables},
     }
 
 
@@ -78,7 +77,7 @@ def worklist(evaluation: Evaluation) -> str:
         made = [
             f"{dose.value}, {method.value}"
             for dose in Dose
-            for method in (*SCORED[:1], Method.PAPER, *SCORED[1:])
+            for method in SCORED
             if method.value in record.methods.get(dose.value, {})
         ]
         for image in ("full dose", *made):
@@ -88,10 +87,11 @@ def worklist(evaluation: Evaluation) -> str:
 
 def write_tables(evaluation: Evaluation, out: Path) -> dict[str, object]:
     """Write `tables.md`, `tables.json` and `worklist.csv`, and return what `tables.json` holds."""
-    document = as_json(evaluation)
+    tables = tables_of(evaluation)
+    document = as_json(evaluation, tables)
     out.mkdir(parents=True, exist_ok=True)
     (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(as_markdown(evaluation))
+    (out / "tables.md").write_text(as_markdown(evaluation, tables))
     (out / "worklist.csv").write_text(worklist(evaluation))
     return document
 
@@ -100,7 +100,7 @@ def _head(evaluation: Evaluation) -> str:
     counts = [record.million_counts for record in evaluation.patients]
     networks = ", ".join(f"{name} ({digest[:12]})" for name, digest in sorted(evaluation.sha256.items()))
     return (
-        f"**{EVIDENCE}.** {len(evaluation.patients)} virtual patients (test patients of seed {evaluation.seed}), "
+        f"**{VIRTUAL}.** {len(evaluation.patients)} virtual patients (test patients of seed {evaluation.seed}), "
         f"camera `{CAMERA}`, {np.median(counts):.2f} million counts in the median ({min(counts):.2f} to "
         f"{max(counts):.2f}), gates summed; {len(evaluation.normals)} more normal hearts. Ours: {evaluation.model}. "
         f'Networks and SHA-256: {networks}. "Paper" is what {SOURCE} printed of its own 35 patients. Filters were '

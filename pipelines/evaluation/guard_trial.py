@@ -109,6 +109,5 @@ def _outcome(shown: Presented, views: int, order: Order) -> Outcome:
             result = denoising.run(PipelineInput(shown.acquisition, options=options), "cpu")
     except UnsuitableAcquisition as error:
         return Outcome(REFUSED, ((REFUSED, str(error)),), {})
-    figures = {one.name.removeprefix("Guard: "): one.value for one in result.measurements if one.name[:7] == "Guard: "}
     remarks = sorted((one.verdict.value, one.text) for one in result.findings if one.verdict is not Verdict.PASS)
-    return Outcome(result.verdict.value, tuple(remarks), figures)
+    return Outcome(result.verdict.value, tuple(remarks), denoising.figures_in(result))

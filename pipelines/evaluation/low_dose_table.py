@@ -11,17 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.agreement.image_quality import GRAY, ImageQuality, gray, image_quality
+from pipelines.evaluation.denoising_paper import PROJECTION, SOURCE
+from pipelines.evaluation.denoising_quality_tables import QUALITY
+from pipelines.evaluation.denoising_record import Dose
 from pipelines.simulation.acquisition import thin
 from pipelines.simulation.camera import CAMERAS
 from pipelines.simulation.cohort import Split, StudyPlan, StudySettings, make_study, plan_denoising_cohort
+from pipelines.training.model_card import VIRTUAL
 
-DOSES: Mapping[str, float] = {"half": 1 / 2, "quarter": 1 / 4, "eighth": 1 / 8}
-# Aghakhan Olia et al. 2022, Table 1 (which prints sd before mean): dose, quantity -> mean, sd
+# Table 1: dose, quantity -> mean, sd
 PAPER: Mapping[tuple[str, str], tuple[float, float]] = {
-    ("half", "PSNR"): (33.22, 1.93), ("quarter", "PSNR"): (28.25, 1.99), ("eighth", "PSNR"): (24.51, 1.69),
-    ("half", "SSIM"): (0.96, 0.01), ("quarter", "SSIM"): (0.93, 0.01), ("eighth", "SSIM"): (0.89, 0.02),
-    ("half", "RMSE"): (5.69, 1.19), ("quarter", "RMSE"): (10.10, 2.19), ("eighth", "RMSE"): (15.52, 3.26),
-}  # fmt: skip
+    (dose.value, quantity): (of[dose].low_dose.mean, of[dose].low_dose.sd)
+    for quantity, of in PROJECTION.items()
+    for dose in Dose
+}
 CAMERA = "prospect"
 PASS_PERCENT = 10.0
 # The paper's text gives one formula over the whole image and its constants; it leaves open what the values were divided
@@ -73,9 +76,9 @@ def measure(plan: StudyPlan) -> PatientRow:
     (counts,) = full.photopeak_counts()
     reference = gray(counts)
     quality = {}
-    for place, (name, dose) in enumerate(DOSES.items()):
-        thinned = thin(full, dose, np.random.default_rng([plan.patient, plan.study, 21, place]))
-        quality[name] = image_quality(gray(thinned.photopeak_counts()[0]), reference, GRAY)
+    for place, dose in enumerate(Dose):
+        thinned = thin(full, dose.fraction, np.random.default_rng([plan.patient, plan.study, 21, place]))
+        quality[dose.value] = image_quality(gray(thinned.photopeak_counts()[0]), reference, GRAY)
     return PatientRow(plan.patient, float(counts.sum(dtype=np.float64)) / 1e6, quality)
 
 
@@ -86,17 +89,17 @@ def table(rows: Sequence[PatientRow]) -> tuple[Row, ...]:
     return tuple(
         Row(dose, quantity, float(values.mean()), float(values.std(ddof=1)), *paper)
         for (dose, quantity), paper in PAPER.items()
-        for values in [np.array([_value(row.quality[dose], quantity) for row in rows])]
+        for values in [np.array([QUALITY[quantity](row.quality[dose]) for row in rows])]
     )
 
 
 def other_ssim(rows: Sequence[PatientRow]) -> tuple[Row, ...]:
     """Return SSIM by the readings that the table does not use, beside the paper's."""
     return tuple(
-        Row(dose, words, float(values.mean()), float(values.std(ddof=1)), *PAPER[dose, "SSIM"])
+        Row(dose.value, words, float(values.mean()), float(values.std(ddof=1)), *PAPER[dose.value, "SSIM"])
         for reading, words in list(SSIM_READINGS.items())[1:]
-        for dose in DOSES
-        for values in [np.array([getattr(row.quality[dose], reading) for row in rows])]
+        for dose in Dose
+        for values in [np.array([getattr(row.quality[dose.value], reading) for row in rows])]
     )
 
 
@@ -118,7 +121,7 @@ def as_markdown(rows: Sequence[PatientRow]) -> str:
     lines = [
         f"Low dose against full dose, projection space, {len(rows)} virtual patients (no clinical evidence), camera "
         f"`{CAMERA}`, {np.median(counts):.2f} million counts in the median ({min(counts):.2f} to {max(counts):.2f}). "
-        f"Scale: {NORMALIZATION}; the paper (Aghakhan Olia et al. 2022, Table 1) does not state its own.",
+        f"Scale: {NORMALIZATION}; the paper ({SOURCE}, Table 1) does not state its own.",
         "",
         "| dose | quantity | here | paper | difference |",
         "|---|---|---|---|---|",
@@ -141,8 +144,8 @@ def as_json(rows: Iterable[PatientRow]) -> dict[str, object]:
     return {
         "camera": CAMERA,
         "normalization": NORMALIZATION,
-        "evidence": "virtual patients - not clinical evidence",
-        "paper": "Aghakhan Olia et al. 2022, Table 1",
+        "evidence": VIRTUAL,
+        "paper": f"{SOURCE}, Table 1",
         "median_million_counts": float(np.median([row.million_counts for row in patients])),
         "pass_percent": PASS_PERCENT,
         "passed": all(abs(row.difference_percent) <= PASS_PERCENT for row in table(patients)),
@@ -168,7 +171,3 @@ def _line(row: Row) -> str:
 
 def _entry(row: Row) -> dict[str, object]:
     return {**vars(row), "difference_percent": row.difference_percent}
-
-
-def _value(quality: ImageQuality, quantity: str) -> float:
-    return {"PSNR": quality.psnr_db, "SSIM": quality.ssim_global, "RMSE": quality.rmse}[quantity]

@@ -1,7 +1,7 @@
 """What another site gains by retraining: another maker's camera, another collimator, half of the counts.
 
 The site's virtual patients are brought to a camera that the shipped denoiser never saw. Three denoisers are compared on
-patients that none of them learned from: the shipped one as it is, the same trained on with the site's own noisy
+patients that none of them learned from: the shipped one as it is, the same trained further with the site's own noisy
 studies, and one that learned from these alone.
 """
 
@@ -19,6 +19,7 @@ from pipelines.evaluation.denoising_record import Dose
 from pipelines.images import Projections
 from pipelines.networks.denoise import denoise, load_denoiser
 from pipelines.networks.denoiser import Denoiser
+from pipelines.networks.model_card import DENOISER, checked_card
 from pipelines.networks.weights import read_model
 from pipelines.simulation.acquisition import thin
 from pipelines.simulation.camera import CAMERAS
@@ -26,7 +27,7 @@ from pipelines.simulation.cohort import Split, StudyPlan, StudySettings, make_st
 from pipelines.training.denoiser_data import TrainingStudy, split_by_patient, training_studies
 from pipelines.training.denoiser_training import RETRAINING_RATE, DenoiserSettings, train_denoiser
 from pipelines.training.model_card import VIRTUAL
-from pipelines.training.progress import Budget, Report, silent
+from pipelines.training.progress import Budget, Checked, Report, silent
 from pipelines.training.progress_loop import Course
 
 CAMERA = "brightview"  # not among the cameras of the shipped denoiser's training
@@ -68,17 +69,29 @@ def training_set(plan: StudyPlan) -> tuple[TrainingStudy, ...]:
     return training_studies(counted(plan)[0], str(plan.patient))
 
 
+def networks_to_train() -> int:
+    """Return how many networks `train_both` trains."""
+    return 2 * checked_card("denoiser", None, DENOISER).members
+
+
 def train_both(
     studies: Sequence[TrainingStudy], seed: int, minutes: float, folder: Path, report: Report = silent
 ) -> None:
-    """Train the shipped networks on, and others from chance, for so long each; goes on where it was interrupted."""
+    """Train the shipped networks further, and as many from chance, so many minutes each; goes on where interrupted.
+
+    `report` is told the networks from chance with the numbers after those of the shipped ones.
+    """
+
+    def report_alone(member: int, checked: Checked) -> None:
+        report(start.card.members + member, checked)
+
     cohort = split_by_patient(studies, seed)
     start = read_model("denoiser")
     course = Course(Budget(minutes=minutes))
     usual = DenoiserSettings(seed=seed, members=start.card.members, width=int(start.card.settings["width"]))
     retrain = replace(usual, learning_rate=RETRAINING_RATE)
     train_denoiser(cohort, retrain, course, folder / "retrained", evidence=VIRTUAL, report=report, start=start)
-    train_denoiser(cohort, usual, course, folder / "alone", evidence=VIRTUAL, report=report)
+    train_denoiser(cohort, usual, course, folder / "alone", evidence=VIRTUAL, report=report_alone)
 
 
 def measure(plan: StudyPlan, folder: Path, doses: Sequence[Dose] = tuple(Dose)) -> list[Sample]:

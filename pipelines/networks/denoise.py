@@ -21,7 +21,7 @@ LARGEST_BATCH = 32  # frames seen at a time
 _CPU_BATCH = 16  # the layers of more don't stay in a core's cache: a tenth slower
 # what a frame's passage through the U-Net holds at the same time: layers of `width` filters at full size, and inputs
 _ACTIVATIONS, _SEEN = 14, 90
-_WEIGHTS = 1910  # parameters of a network over the square of its width
+_WEIGHTS = 1970  # parameters of a network over the square of its width, at most
 
 
 def load_denoiser(name: str = "denoiser", folder: Path | None = None) -> tuple[ModelCard, tuple[Denoiser, ...]]:

@@ -33,7 +33,7 @@ class Denoiser(nn.Module):
     """U-Net on the roots of counts: mixes smooth estimates of the middle frame in each pixel and corrects the mixture.
 
     Mixing is what keeps a hot spot that is brighter than any it has learned from: its height is measured, not recalled.
-    `frames` are the counts of one gate, of the one before and the one after it, at a view and its neighbours; `context`
+    `frames` are the counts of one gate, of the one before and the one after it, at a view and its neighbors; `context`
     is all that was counted at these views in the same study. Where the study isn't gated all of them are the same.
     Without the gates about it a gate of few counts looks like any other, and the beat would be averaged away.
     """

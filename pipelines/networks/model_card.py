@@ -86,7 +86,7 @@ def read_card(path: Path) -> ModelCard:
     try:
         return card_of(json.loads(path.read_bytes()))
     except FileNotFoundError:
-        there = ", ".join(sorted(card.stem for card in path.parent.glob("*.json"))) or "none"
+        there = ", ".join(sorted(weights.stem for weights in path.parent.glob("*.safetensors"))) or "none"
         raise WeightsError(
             f"{path}: there is no such model card; models in this folder: {there}. Copy card and weights there, or "
             "name another model or folder"

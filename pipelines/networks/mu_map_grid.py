@@ -57,7 +57,7 @@ def posed(grid: VoxelGrid, turn_deg: Sequence[float], shift_mm: Sequence[float])
 
 
 def part_of(grid: VoxelGrid, first_slice: int, slices: int) -> VoxelGrid:
-    """Return some neighbouring slices of a grid."""
+    """Return some neighboring slices of a grid."""
     matrix = grid.matrix
     matrix[:3, 3] = grid.position_mm(first_slice, 0, 0)
     return VoxelGrid((slices, *grid.shape[1:]), _rows(matrix))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-REACH = 2  # neighbours on each side
+REACH = 2  # neighbors on each side
 WIDEST_GAP = 2.0  # steps of the orbit; beyond it two views don't show the same
 
 

@@ -49,9 +49,8 @@ def write_model(folder: Path, card: ModelCard, members: list[Mapping[str, Tensor
     }
     content = save(tensors)
     stated = {**asdict(card), "sha256": hashlib.sha256(content).hexdigest()}
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / f"{card.name}.safetensors", content)
-    _replace(folder / f"{card.name}.json", json.dumps(stated, indent=2).encode() + b"\n")
+    write_whole(folder / f"{card.name}.safetensors", content)
+    write_whole(folder / f"{card.name}.json", json.dumps(stated, indent=2).encode() + b"\n")
     return card_of(stated)
 
 
@@ -72,8 +71,9 @@ def read_model(name: str, folder: Path | None = None) -> TrainedModel:
     return TrainedModel(card, tuple(members))
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or as it was before."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, and its folder, so that it is whole or as it was before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)
     os.replace(part, path)

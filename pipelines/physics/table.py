@@ -85,12 +85,12 @@ def _behind_body(values: Array, row_mm: float) -> NDArray[np.bool_]:
     dense = values > BODY_PER_CM
     last = np.where(dense.any(axis=1), values.shape[1] - 1 - np.argmax(dense[:, ::-1], axis=1), -1)  # [z, x]
     margin = max(1, round(_SKIN_MM / row_mm))
-    middle = _middle_back(last)
-    start = np.where(last >= 0, last + margin + 1, middle[:, None])
+    beside = _row_before_back(last)
+    start = np.where(last >= 0, last + margin + 1, beside[:, None])
     return np.asarray((rows[None, :, None] >= start[:, None, :]) & (start[:, None, :] > 0))
 
 
-def _middle_back(last: Index) -> Index:
+def _row_before_back(last: Index) -> Index:
     """Return per slice the row a little before the body's back: beside the body, only a table lies from there on."""
     backs = last.max(axis=1)
     return np.asarray(np.where(backs >= 0, np.maximum(backs - _BEFORE_BACK, 1), 0))
@@ -98,8 +98,6 @@ def _middle_back(last: Index) -> Index:
 
 def _highest_back(values: Array) -> int:
     """Return the row from which on a table can lie: where the back is that lies least far back."""
-    rows = np.flatnonzero((values > BODY_PER_CM).any(axis=(0, 2)))
-    if not len(rows):
-        return 0
-    backs = [int(np.flatnonzero(one.any(axis=1))[-1]) for one in values > BODY_PER_CM if one.any()]
-    return max(min(backs) - _BEFORE_BACK, 0)
+    dense = np.asarray(values.max(axis=2) > BODY_PER_CM)  # [z, y]
+    backs = [int(np.flatnonzero(rows)[-1]) for rows in dense if rows.any()]
+    return max(min(backs, default=0) - _BEFORE_BACK, 0)

@@ -58,6 +58,15 @@ def guard_figures(
     }
 
 
+def why_untested(projections: Projections, heart: NDArray[np.bool_] | None) -> str:
+    """Return in words why some of the figures are NaN; empty if none is."""
+    if not holds_whole_counts(projections.photopeak_counts()):
+        return "the counts are not whole"
+    if heart is None:
+        return "no left ventricle was found"
+    return "" if heart.any(axis=(1, 2)).all() else "some views don't show the left ventricle"
+
+
 def _count_factor(projections: Projections, denoised: Denoised) -> float:
     """Return how far the worst view's prediction was off, in units of chance and tolerance (as in `held_out`)."""
     counted = projections.photopeak_counts().sum(axis=(0, 2, 3), dtype=np.float64)

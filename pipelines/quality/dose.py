@@ -17,6 +17,11 @@ class Dose:
     fraction: float
     source: str
 
+    @property
+    def words(self) -> str:
+        """Both, as they are printed."""
+        return f"{100 * self.fraction:.3g} % of the full dose ({self.source})"
+
 
 def dose_of(
     acquisition: Acquisition, stated: float = 0.0, full_dose_mbq: float = 0.0, full_dose_counts: float = 0.0

@@ -23,12 +23,13 @@ class Check:
 
 
 def judge(
-    figures: Mapping[str, float], thresholds: Mapping[str, float], checks: Sequence[Check]
+    figures: Mapping[str, float], thresholds: Mapping[str, float], checks: Sequence[Check], why_untested: str = ""
 ) -> tuple[Finding, ...]:
     """Return a finding for each check that fails, one for those that can't be made, or one that all passed.
 
     `thresholds` maps `<figure>.warn` and `<figure>.quarantine` to the largest value that still passes. What the model
-    has no thresholds for is remarked on; a figure that is NaN could not be computed, and nothing unchecked is sent.
+    has no thresholds for is remarked on; a figure that is NaN could not be computed, `why_untested` says why, and
+    nothing untested is sent.
     """
     failed = [finding for check in checks for finding in _failed(check, figures[check.figure], thresholds)]
     unknown = [check.figure for check in checks if None in _limits(check, thresholds)]
@@ -37,7 +38,8 @@ def judge(
         failed.append(Finding(Verdict.WARN, words))
     untested = [check.figure for check in checks if math.isnan(figures[check.figure]) and check.figure not in unknown]
     if untested:
-        words = f"the guard could not test {', '.join(untested)}: without that nothing is sent unseen"
+        why = f" since {why_untested}" if why_untested else ""
+        words = f"the guard could not test {', '.join(untested)}{why}: without that nothing is sent unseen"
         failed.append(Finding(Verdict.QUARANTINE, words))
     passed = f"the guard passed {len(checks)} checks: {', '.join(check.figure for check in checks)}"
     return tuple(failed) or (Finding(Verdict.PASS, passed),)

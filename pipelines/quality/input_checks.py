@@ -1,4 +1,4 @@
-"""Is this an acquisition that a denoiser can be trusted with? Tracer, domain of the model, counts, views, gates, noise.
+"""Is this an acquisition that a denoiser can be trusted with? Tracer, camera, counts, views, gates, noise.
 
 These checks come on top of those that every reconstruction needs (`pipelines/reconstruction/input_checks`, `motion`).
 """
@@ -23,6 +23,7 @@ _WINDOW_TOLERANCE_KEV = 2.0
 _WINDOW_WIDTHS = (0.14, 0.23)  # of the line's energy: usual windows are 15 to 20 % wide
 _USUAL_MARGIN = 1.5  # beyond the range of counts that the model was trained on
 _PIXEL_MARGIN = 0.02
+_VIRTUAL = "(virtual)"  # what simulated images add to the camera's name
 _VIEW_STEP = 0.2  # share by which a view may differ from what its neighbours say, beyond chance
 _CHANCE = 4.0  # standard deviations of counting that are put down to chance
 _MOST_ODD_VIEWS = 2
@@ -47,6 +48,7 @@ def input_findings(acquisition: Acquisition, domain: Mapping[str, object], dose_
     return (
         *_tracer(projections),
         *_unknown_to_the_model(projections, domain),
+        *_unknown_camera(acquisition, domain),
         *_counts_at_dose(projections, domain, dose_fraction),
         *_odd_views(projections),
         *_lateral_jump(projections),
@@ -59,7 +61,7 @@ def input_findings(acquisition: Acquisition, domain: Mapping[str, object], dose_
 def _tracer(projections: Projections) -> list[Finding]:
     """The photopeak window must be technetium's: photons of other energies scatter and blur otherwise."""
     window = projections.windows[projections.photopeak]
-    if window.upper_kev <= 0:
+    if not window.stated:
         return [_warn("the energy window is not stated: it was not checked that the tracer is technetium-99m")]
     named = f"the photopeak window {window.lower_kev:g}-{window.upper_kev:g} keV"
     if not window.holds(TECHNETIUM_KEV):
@@ -91,6 +93,26 @@ def _unknown_to_the_model(projections: Projections, domain: Mapping[str, object]
     return [_warn(f"the denoiser was not trained on such acquisitions: {'; '.join(differs)}")]
 
 
+def _unknown_camera(acquisition: Acquisition, domain: Mapping[str, object]) -> list[Finding]:
+    """Say whether the model was trained on images of another camera or collimator: both shape blur and noise.
+
+    What the study or the card doesn't name is not compared; that a name is known proves little, so nothing is held.
+    """
+    differs = []
+    for word, name, known in (
+        ("camera", acquisition.camera_model, _listed(domain, "camera_models")),
+        ("collimator", acquisition.collimator, _listed(domain, "collimators")),
+    ):
+        if name and known and _bare(name) not in map(_bare, known):
+            differs.append(f"{word} {name} (known: {', '.join(known)})")
+    return [_warn(f"the denoiser was not trained on this {'; '.join(differs)}")] if differs else []
+
+
+def _bare(name: str) -> str:
+    """Return a name as it compares: a virtual camera is a model of the one that it is called after."""
+    return " ".join(name.casefold().removesuffix(_VIRTUAL).split())
+
+
 def _counts_at_dose(projections: Projections, domain: Mapping[str, object], dose_fraction: float) -> list[Finding]:
     """Compare the counts per view, brought to full dose, with the studies that the model was trained on."""
     known = _listed(domain, "counts_per_view_percentiles_5_50_95")
@@ -101,7 +123,7 @@ def _counts_at_dose(projections: Projections, domain: Mapping[str, object], dose
     if low / _USUAL_MARGIN <= at_full_dose <= high * _USUAL_MARGIN:
         return []
     words = (
-        f"the counts don't fit the stated dose: {at_full_dose:,.0f} per view if this is {100 * dose_fraction:.3g} % of "
+        f"the counts don't fit the dose: {at_full_dose:,.0f} per view if this is {100 * dose_fraction:.3g} % of "
         f"the full dose, usual {low:,.0f} to {high:,.0f}"
     )
     return [_warn(words)]

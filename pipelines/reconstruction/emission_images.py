@@ -15,8 +15,8 @@ from pipelines.physics.scatter import scatter_windows
 from pipelines.reconstruction.reconstruct import Scatter, Settings, natural_grid, reconstruct, reconstruct_gates
 
 SUBSETS = 4
-LEVELS = (1, 3, 8)  # iterations
-SCATTER_LEVEL = 3
+LEVEL_ITERATIONS = (1, 3, 8)  # the photopeak's images
+SCATTER_ITERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -34,23 +34,23 @@ def emission_images(projections: Projections, device: str = "cpu") -> EmissionIm
     levels: list[Volume] = []
 
     def keep(iteration: int, activity: Tensor) -> bool:
-        if iteration in LEVELS:
+        if iteration in LEVEL_ITERATIONS:
             values = np.ascontiguousarray(activity[0].cpu().numpy())
             levels.append(Volume(values, grid, Unit.PROPORTIONAL_COUNTS))
         return False
 
-    reconstruct_gates(ungated, _settings(ungated, LEVELS[-1]), device, observe=keep)
+    reconstruct_gates(ungated, _settings(ungated, LEVEL_ITERATIONS[-1]), device, observe=keep)
     lower, _ = scatter_windows(ungated)
     if lower is None or not ungated.counts[lower].any():
         return EmissionImages(tuple(levels))
     scattered = replace(ungated, photopeak=lower)
-    return EmissionImages(tuple(levels), reconstruct(scattered, _settings(ungated, SCATTER_LEVEL), device))
+    return EmissionImages(tuple(levels), reconstruct(scattered, _settings(ungated, SCATTER_ITERATIONS), device))
 
 
 def scatter_corrected_image(projections: Projections, device: str = "cpu") -> Volume:
     """Return the photopeak's last level, corrected for scatter alone. Raises UnsuitableAcquisition without a window."""
     ungated = projections.ungated()
-    settings = replace(_settings(ungated, LEVELS[-1]), scatter=Scatter.WINDOWS)
+    settings = replace(_settings(ungated, LEVEL_ITERATIONS[-1]), scatter=Scatter.WINDOWS)
     return reconstruct(ungated, settings, device)
 
 

@@ -2,6 +2,7 @@
 
 Neighbouring views show nearly the same axial profile, attenuated nearly alike; a patient who moves makes it jump. What
 changes slowly from view to view is anatomy and attenuation, so a slow creep is not told from them and not corrected.
+A jump must also stand out from what chance does to so few counts: else noise would be called motion, and "corrected".
 After Eisner et al., "A new approach to the detection of patient motion during SPECT imaging", J. Nucl. Med. 28
 (1987) 97.
 """
@@ -9,7 +10,6 @@ After Eisner et al., "A new approach to the detection of patient motion during S
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ from pipelines.images import Array, Projections
 
 Float = NDArray[np.float64]
 
-_SEARCH_PIXELS = 4.0
+_BESIDE = 2  # views on each side of a jump that are compared; fewer counts would hide it, more would blur it
+_SMOOTH_PIXELS = 1.5  # sd of the Gaussian over profiles: a jump is then small against what it moves
+_ON_CRYSTAL = 0.02  # of the brightest row's counts: below it lies no crystal or no body
+_EVEN = 0.05  # of the profile's height; below it a row has little say
 _TREND_VIEWS = 7  # over so many neighbours anatomy changes smoothly
 _SMALLEST_JUMP_PIXELS = 0.4
 _JUMP_SIGMAS = 5.0
@@ -62,10 +65,9 @@ def find_motion(projections: Projections) -> Motion:
     axial_mm, pixel_mm = projections.geometry.pixel_size_mm
     angles = np.array(projections.geometry.angles_deg)
     order = np.argsort(np.mod(angles - _start_of_arc(angles), 360.0), kind="stable")
-    profiles = counts.sum(axis=2)[order]
-    steps = np.array([_shift_between(first, second) for first, second in pairwise(profiles)])
+    steps, chance = _steps(_on_crystal(counts.sum(axis=2)[order]))
     shift = np.zeros(len(order))
-    shift[order] = np.concatenate([[0.0], np.cumsum(_jumps(steps))])
+    shift[order] = np.concatenate([[0.0], np.cumsum(_jumps(steps, chance))])
     shift -= shift.mean()
     lateral = _lateral_residual(counts, angles) * pixel_mm
     return Motion(tuple(float(value) for value in shift * axial_mm), lateral, axial_mm)
@@ -115,39 +117,69 @@ def _start_of_arc(angles: Float) -> float:
     return float(ordered[(int(gaps.argmax()) + 1) % ordered.size])
 
 
-def _shift_between(first: Float, second: Float) -> float:
-    """Return by how many rows toward the head the second axial profile lies from the first, whatever its height."""
-    candidates = np.arange(-_SEARCH_PIXELS, _SEARCH_PIXELS + 0.01, 0.125)
-    errors = np.array([_misfit(first, second, float(shift)) for shift in candidates])
-    best = int(np.clip(errors.argmin(), 1, errors.size - 2))
-    left, middle, right = errors[best - 1 : best + 2]
-    curvature = left - 2 * middle + right
-    vertex = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
-    return float(candidates[best] + 0.125 * np.clip(vertex, -1, 1))
+def _on_crystal(profiles: Float) -> Float:
+    """Return the rows that the crystal covers wholly: its edges stay where they are when a patient moves."""
+    counted = profiles.sum(axis=0)
+    seen = np.flatnonzero(counted > _ON_CRYSTAL * counted.max())
+    return profiles[:, seen[0] + 1 : seen[-1]] if seen.size else profiles[:, :0]
 
 
-def _misfit(first: Float, second: Float, shift: float) -> float:
-    """Return the part of the first profile that the second one, moved half way to it, does not explain.
+def _steps(profiles: Float) -> tuple[Float, Float]:
+    """Return by how many rows toward the head each view lies from the one before, and the step's sd by chance.
 
-    Either moves by half, so that interpolation blurs both alike.
+    Views on both sides are added. 0 where there is nothing to compare.
     """
-    edge = int(_SEARCH_PIXELS / 2) + 1
-    one = _moved(first, shift / 2)[edge:-edge]
-    other = _moved(second, -shift / 2)[edge:-edge]
-    one, other = one - one.mean(), other - other.mean()
-    correlation = float(one @ other) / max(float(np.linalg.norm(one) * np.linalg.norm(other)), 1e-12)
-    return 1 - correlation
+    smooth = _smoothing(profiles.shape[1])
+    steps, chance = np.zeros(len(profiles) - 1), np.zeros(len(profiles) - 1)
+    for place in range(len(steps)):
+        before = profiles[max(place + 1 - _BESIDE, 0) : place + 1].sum(axis=0)
+        after = profiles[place + 1 : place + 1 + _BESIDE].sum(axis=0)
+        if min(before.sum(), after.sum()) > 0 and len(smooth) > 1:
+            steps[place], chance[place] = _step(before, after, smooth)
+    return steps, chance
 
 
-def _jumps(steps: Float) -> Float:
-    """Return the steps that stand out from the smooth run of their neighbours; 0 for all others."""
+def _smoothing(rows: int) -> Float:
+    """Return the Gaussian `[smooth row, row]`, for rows alone about which it lies wholly on the profile."""
+    reach = int(3 * _SMOOTH_PIXELS)
+    apart = np.arange(rows)[None, :] - np.arange(reach, max(rows - reach, reach))[:, None]
+    kernel = np.where(np.abs(apart) <= reach, np.exp(-((apart / _SMOOTH_PIXELS) ** 2) / 2), 0.0)
+    return np.asarray(kernel / np.maximum(kernel.sum(axis=1, keepdims=True), 1e-12))
+
+
+def _step(before: Float, after: Float, smooth: Float) -> tuple[float, float]:
+    """Return by how many rows toward the head the second axial profile lies from the first, and the sd by chance.
+
+    A profile f that moves by s changes by s f', to first order about the middle between both. The weighted fit of s
+    leaves out a change of height, a multiple of f; it is linear in the counts, so Poisson's law gives its variance.
+    """
+    first, second = before / before.sum(), after / after.sum()
+    middle = smooth @ (first + second) / 2
+    slope = np.gradient(middle)
+    weight = 1.0 / (middle + _EVEN * middle.max())
+    along = weight * (slope - middle * float(weight @ (slope * middle)) / float(weight @ middle**2))
+    share = (smooth.T @ along) / max(float(along @ slope), 1e-12)
+    variance = float(share**2 @ (first / before.sum() + second / after.sum()))
+    return float(share @ (second - first)), float(np.sqrt(variance))
+
+
+def _jumps(steps: Float, chance: Float) -> Float:
+    """Return the steps that stand out from the smooth run of their neighbours, and beyond chance; 0 for all others.
+
+    A jump shows in the steps beside it, too, since views are added; only the largest of them counts.
+    """
     half = _TREND_VIEWS // 2
     padded = np.pad(steps, half, mode="edge")
     trend = np.array([np.median(padded[place : place + _TREND_VIEWS]) for place in range(steps.size)])
     rest = steps - trend
     spread = 1.4826 * float(np.median(np.abs(rest)))
-    threshold = max(_SMALLEST_JUMP_PIXELS, _JUMP_SIGMAS * spread)
-    return np.where(np.abs(rest) > threshold, rest, 0.0)
+    standing_out = np.abs(rest) / np.maximum(_SMALLEST_JUMP_PIXELS, _JUMP_SIGMAS * np.maximum(spread, chance))
+    jumps = np.zeros_like(steps)
+    for place in np.argsort(-standing_out, kind="stable"):
+        beside = slice(max(place - _BESIDE + 1, 0), place + _BESIDE)
+        if standing_out[place] > 1.0 and not jumps[beside].any():
+            jumps[place] = rest[place]
+    return jumps
 
 
 def _lateral_residual(counts: Float, angles: Float) -> float:

@@ -18,7 +18,7 @@ from pipelines.networks.neighbors import REACH, gates_about, neighbor_views
 
 Counts = NDArray[np.uint16]
 MARGIN = 4  # empty rows that are kept beyond those with counts
-WALK = 4  # neighbouring views that are thinned together
+WALK = 4  # neighboring views that are thinned together
 GATED_SHARE = 0.5  # of the studies that are drawn, where there are any
 SINGLE_GATE_SHARE = 0.8  # of the gated ones: one gate is learned from, not their sum
 VALIDATION_SHARE = 0.1
@@ -34,6 +34,9 @@ class TrainingStudy:
     neighbors: NDArray[np.int64]  # [view, 5]
     rows: tuple[int, int]  # from, to: where counts are, with a margin; frames to learn from are cut out of them
     pixel_size_mm: float
+    photopeak: bool = True  # else a window beside it
+    camera_model: str = ""  # as the study names it
+    collimator: str = ""
 
     @property
     def gates(self) -> int:
@@ -46,7 +49,9 @@ class TrainingStudy:
         return len(self.neighbors)
 
 
-def training_studies(projections: Projections, patient: str) -> tuple[TrainingStudy, ...]:
+def training_studies(
+    projections: Projections, patient: str, camera_model: str = "", collimator: str = ""
+) -> tuple[TrainingStudy, ...]:
     """Return an acquisition's windows as training studies; windows without counts are left out.
 
     Raises UnsuitableAcquisition for counts that are not whole events: those are not Poisson any more.
@@ -56,12 +61,13 @@ def training_studies(projections: Projections, patient: str) -> tuple[TrainingSt
         raise UnsuitableAcquisition("only whole counts up to 65535 per pixel can be split for training")
     neighbors = neighbor_views(projections.geometry.angles_deg)
     studies = []
-    for window in counts:
+    for number, window in enumerate(counts):
         rows = np.flatnonzero(window.any(axis=(0, 1, 3)))
         if len(rows):
             within = max(int(rows[0]) - MARGIN, 0), min(int(rows[-1]) + 1 + MARGIN, window.shape[2])
             size = projections.geometry.pixel_size_mm[1]
-            studies.append(TrainingStudy(patient, window.astype(np.uint16), neighbors, within, size))
+            whole, photopeak = window.astype(np.uint16), number == projections.photopeak
+            studies.append(TrainingStudy(patient, whole, neighbors, within, size, photopeak, camera_model, collimator))
     return tuple(studies)
 
 
@@ -118,7 +124,7 @@ def draw_batch(
 ) -> Batch:
     """Return `frames` random frames (a multiple of 4) cut to `crop` rows and columns.
 
-    Four neighbouring views come of each study that is drawn; where there are gated studies, every other one is gated,
+    Four neighboring views come of each study that is drawn; where there are gated studies, every other one is gated,
     however few they are: a beat is harder to learn than a body. The share p that is seen is drawn log-uniformly from
     `kept`; of a gated study one gate is used mostly, with what is seen of the other gates about it.
     """
@@ -149,7 +155,7 @@ Group = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDA
 def _group(
     study: TrainingStudy, rng: np.random.Generator, share: float, gate: int | None, crop: tuple[int, int]
 ) -> Group:
-    """Return seen frames, context, held-out counts and odds of four neighbouring views; `gate` None: ungated."""
+    """Return seen frames, context, held-out counts and odds of four neighboring views; `gate` None: ungated."""
     views = _walk(study, int(rng.integers(study.views)))
     needed = np.unique(study.neighbors[views])
     counts = _cropped(study.counts[:, needed, slice(*study.rows)], rng, crop).astype(np.int64)

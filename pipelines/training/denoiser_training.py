@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,20 +19,16 @@ from pipelines.networks.denoiser import ARCHITECTURE, WIDTH, Denoiser
 from pipelines.networks.model_card import ModelCard, WeightsError, check_architecture
 from pipelines.networks.weights import TrainedModel, read_model, write_model
 from pipelines.training.denoiser_data import VALIDATION_DOSES, Batch, Cohort, draw_batch, validation_batches
+from pipelines.training.learners import AveragedNetwork, annealed
 from pipelines.training.model_card import domain_of, rounded
 from pipelines.training.progress import Report, silent, write_curves
-from pipelines.training.progress_checkpoint import (
-    fill_network,
-    fill_optimizer,
-    network_tensors,
-    optimizer_tensors,
-)
 from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "deviance per pixel of held-out counts"
 RETRAINING_RATE = 1e-3  # a third of the usual: networks that have learned shall not forget
 VERSION = "1.1.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.02  # share of the budget in which the learning rate rises
+_LEAST_RATE = 0.01  # share of the learning rate at the end
 
 
 @dataclass(frozen=True)
@@ -84,8 +79,20 @@ def train_denoiser(
         checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
         results.append(train(learner, each, training, checkpoint, member, report))
         write_curves(folder, [result.state.history for result in results], LOSS)
-    networks = [_network(result.weights, settings.width) for result in results]
-    card = ModelCard(
+    weights = [result.weights for result in results]
+    return write_model(folder, _card(cohort, settings, weights, name, evidence, origin), weights)
+
+
+def _card(
+    cohort: Cohort,
+    settings: DenoiserSettings,
+    weights: Sequence[Mapping[str, Tensor]],
+    name: str,
+    evidence: str,
+    origin: str,
+) -> ModelCard:
+    """Return the card of trained members; `origin` is the SHA-256 of the weights that they started from, if any."""
+    return ModelCard(
         name=name,
         version=VERSION,
         architecture=ARCHITECTURE,
@@ -97,10 +104,9 @@ def train_denoiser(
         },
         domain=domain_of(cohort.train),
         seeds=tuple(settings.seed + member for member in range(settings.members)),
-        figures=_figures(networks, cohort, settings),
+        figures=_figures([_network(one, settings.width) for one in weights], cohort, settings),
         evidence=evidence,
     )
-    return write_model(folder, card, [result.weights for result in results])
 
 
 def networks_to_start_from(folder: Path | None) -> TrainedModel:
@@ -134,8 +140,7 @@ class DenoiserLearner:
         if start is not None:
             self._network.load_state_dict(dict(start))
         self._average = Denoiser(settings.width).to(device)
-        self._average.load_state_dict(self._network.state_dict())
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
+        self._learned = AveragedNetwork(self._network, self._average, settings.learning_rate, settings.averaging)
         self._validation = validation_batches(
             cohort.held_out, settings.seed, settings.validation_batches, settings.frames, settings.crop
         )
@@ -150,22 +155,9 @@ class DenoiserLearner:
         settings = self._settings
         rng = np.random.default_rng([settings.seed, 3, self._member, number])
         batch = draw_batch(self._studies, rng, settings.frames, settings.crop, settings.kept)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(spent)
-        self._optimizer.zero_grad()
         loss = deviance(self._network, batch, self._device)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
-        self._optimizer.step()
-        self._follow(number)
+        self._learned.descend(loss, number, annealed(spent, _WARM_UP, _LEAST_RATE))
         return float(loss.detach())
-
-    @torch.no_grad()
-    def _follow(self, number: int) -> None:
-        """Move the average of the weights a little toward the weights; faster in the beginning."""
-        share = 1.0 - min(self._settings.averaging, (1 + number) / (10 + number))
-        for mean, value in zip(self._average.parameters(), self._network.parameters(), strict=True):
-            mean.lerp_(value, share)
 
     def check(self) -> float:
         """Return the deviance per pixel of the averaged weights on held-out patients."""
@@ -177,17 +169,11 @@ class DenoiserLearner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return weights, their average, and the optimizer's moments."""
-        return {
-            **network_tensors("network", self._network),
-            **network_tensors("average", self._average),
-            **optimizer_tensors("optimizer", self._optimizer),
-        }
+        return self._learned.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where `tensors` was called."""
-        fill_network("network", self._network, tensors)
-        fill_network("average", self._average, tensors)
-        fill_optimizer("optimizer", self._optimizer, tensors)
+        self._learned.restore(tensors)
 
 
 def deviance(network: Denoiser, batch: Batch, device: str = "cpu") -> Tensor:
@@ -215,11 +201,6 @@ def _deviance(expected: Tensor, batch: Batch, device: str) -> Tensor:
 
 def _tensor(values: np.ndarray[tuple[int, ...], np.dtype[np.float32]], device: str) -> Tensor:
     return torch.from_numpy(values).to(device)
-
-
-def _schedule(spent: float) -> float:
-    """Return the share of the learning rate: a short rise, then half a cosine down to a hundredth."""
-    return min(spent / _WARM_UP, 1.0) * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * spent))) + 1e-4
 
 
 def _network(weights: Mapping[str, Tensor], width: int) -> Denoiser:

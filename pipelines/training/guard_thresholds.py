@@ -47,8 +47,8 @@ class Calibration:
         return thresholds_of(self.runs, len(set(self.patients)))
 
 
-def check_model(models: Path, model: str) -> None:
-    """Raise ValueError, with the file and the remedy, if there is no such denoiser in a folder."""
+def check_model(models: Path | None, model: str) -> None:
+    """Raise ValueError, with the file and the remedy, if there is no such denoiser in a folder (None: as shipped)."""
     checked_card(model, models, DENOISER)
 
 
@@ -148,5 +148,5 @@ def _run(
     thinned = projections if dose == 1.0 else thin(projections, dose, rng)
     options: dict[str, str | float] = {"dose_fraction": dose, "model": model, "models": str(models)}
     result = denoising.run(PipelineInput(replace(acquisition, projections=thinned), options=options), device)
-    marked = {one.name.removeprefix("Guard: "): one.value for one in result.measurements if one.name[:7] == "Guard: "}
-    return {check.figure: marked.get(check.figure, float("nan")) for check in CHECKS}
+    made = denoising.figures_in(result)
+    return {check.figure: made.get(check.figure, float("nan")) for check in CHECKS}

@@ -96,7 +96,7 @@ class LoadedPair:
 def draw_sample(
     pairs: Sequence[LoadedPair], rng: np.random.Generator, grids: Grids, slices: int, scatter_share: float
 ) -> MapSample:
-    """Return a random pair, posed at random, cut to so many neighbouring slices of the working grid."""
+    """Return a random pair, posed at random, cut to so many neighboring slices of the working grid."""
     pair = pairs[int(rng.integers(len(pairs)))]
     grid = working_grid(pair.pair.grid, grids.voxel_mm)
     turn, shift = rng.normal(0.0, TURN_DEG).tolist(), rng.normal(0.0, SHIFT_MM).tolist()

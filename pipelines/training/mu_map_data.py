@@ -19,6 +19,7 @@ from pipelines.cardiac.heart_frame import LeftVentricle
 from pipelines.cardiac.left_ventricle import NoHeartFound, find_left_ventricle
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
+from pipelines.networks.mu_map_grid import bounds_mm
 from pipelines.physics.attenuation import check_mu_map, mu_from_hounsfield, resample
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images, scatter_corrected_image
 
@@ -180,15 +181,11 @@ def _coarse_enough(mu_map: Volume) -> Volume:
     """Return the map on axial voxels no finer than a camera's, so that files stay small."""
     if min(mu_map.grid.voxel_mm) >= FINEST_MAP_MM:
         return mu_map
-    corners = np.array([mu_map.grid.position_mm(*(np.array(c) * (np.array(mu_map.grid.shape) - 1))) for c in _CORNERS])
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    low, high = bounds_mm(mu_map.grid)
     size = [max(int((top - bottom) / FINEST_MAP_MM), 1) for bottom, top in zip(low, high, strict=True)]
     middle = (low + high) / 2
     center = (float(middle[0]), float(middle[1]), float(middle[2]))
     return resample(mu_map, VoxelGrid.axial((size[2], size[1], size[0]), (FINEST_MAP_MM,) * 3, center))
-
-
-_CORNERS = tuple(np.ndindex(2, 2, 2))
 
 
 def _known_mm(image: Volume, mu_map: Volume) -> tuple[float, float]:

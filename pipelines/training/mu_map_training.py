@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,22 +24,18 @@ from pipelines.networks.mu_map_grid import VOXEL_MM
 from pipelines.networks.weights import write_model
 from pipelines.physics.attenuation import WATER_PER_CM
 from pipelines.physics.escape import escape
+from pipelines.training.learners import AveragedNetwork, annealed
 from pipelines.training.model_card import rounded
 from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, draw_sample
 from pipelines.training.mu_map_data import MapCohort
 from pipelines.training.mu_map_figures import domain_of_pairs, errors_of, mean_figures
 from pipelines.training.progress import Report, silent, write_curves
-from pipelines.training.progress_checkpoint import (
-    fill_network,
-    fill_optimizer,
-    network_tensors,
-    optimizer_tensors,
-)
 from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "error of the map (water = 1) and of what it lets through"
 VERSION = "1.0.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.01  # share of the budget in which the learning rate rises
+_LEAST_RATE = 0.02  # share of the learning rate at the end
 
 
 @dataclass(frozen=True)
@@ -98,8 +93,20 @@ def train_mu_map(
         checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
         results.append(train(learner, each, training, checkpoint, member, report))
         write_curves(folder, [result.state.history for result in results], LOSS)
-    networks = [_network(result.weights, settings, device) for result in results]
-    card = ModelCard(
+    weights = [result.weights for result in results]
+    return write_model(folder, _card(cohort, settings, weights, name, evidence, device), weights)
+
+
+def _card(
+    cohort: MapCohort,
+    settings: MuMapSettings,
+    weights: Sequence[Mapping[str, Tensor]],
+    name: str,
+    evidence: str,
+    device: str,
+) -> ModelCard:
+    networks = [_network(one, settings, device) for one in weights]
+    return ModelCard(
         name=name,
         version=VERSION,
         architecture=ARCHITECTURE,
@@ -114,7 +121,6 @@ def train_mu_map(
         figures=_figures(networks, cohort, settings, device),
         evidence=evidence,
     )
-    return write_model(folder, card, [result.weights for result in results])
 
 
 class MuMapLearner:
@@ -138,8 +144,7 @@ class MuMapLearner:
             torch.manual_seed(settings.seed + member)
             self._network = settings.network().to(device)
         self._average = settings.network().to(device)
-        self._average.load_state_dict(self._network.state_dict())
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.learning_rate)
+        self._learned = AveragedNetwork(self._network, self._average, settings.learning_rate, settings.averaging)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -151,27 +156,14 @@ class MuMapLearner:
         settings = self._settings
         rng = np.random.default_rng([settings.seed, 4, self._member, number])
         sample = draw_sample(self._pairs, rng, settings.grids, settings.slices, settings.scatter_share)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(spent)
-        self._optimizer.zero_grad()
         loss = map_loss(self._predict(self._network, sample), sample, settings, rng)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
-        self._optimizer.step()
-        self._follow(number)
+        self._learned.descend(loss, number, annealed(spent, _WARM_UP, _LEAST_RATE))
         return float(loss.detach())
 
     def _predict(self, network: MuMapNetwork, sample: MapSample) -> Tensor:
         flag = torch.tensor([float(sample.has_scatter)], device=self._device)
         mu: Tensor = network(sample.images[None].to(self._device), flag)[0]
         return mu
-
-    @torch.no_grad()
-    def _follow(self, number: int) -> None:
-        """Move the average of the weights a little toward the weights; faster in the beginning."""
-        share = 1.0 - min(self._settings.averaging, (1 + number) / (10 + number))
-        for mean, value in zip(self._average.parameters(), self._network.parameters(), strict=True):
-            mean.lerp_(value, share)
 
     @torch.inference_mode()
     def check(self) -> float:
@@ -189,17 +181,11 @@ class MuMapLearner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return weights, their average, and the optimizer's moments."""
-        return {
-            **network_tensors("network", self._network),
-            **network_tensors("average", self._average),
-            **optimizer_tensors("optimizer", self._optimizer),
-        }
+        return self._learned.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where `tensors` was called."""
-        fill_network("network", self._network, tensors)
-        fill_network("average", self._average, tensors)
-        fill_optimizer("optimizer", self._optimizer, tensors)
+        self._learned.restore(tensors)
 
 
 def map_loss(predicted: Tensor, sample: MapSample, settings: MuMapSettings, rng: np.random.Generator) -> Tensor:
@@ -218,11 +204,6 @@ def map_loss(predicted: Tensor, sample: MapSample, settings: MuMapSettings, rng:
         ours, theirs = (escape(mu, sample.voxel_mm, chosen, angles) for mu in (predicted, measured))
         loss = loss + weight * (ours - theirs).abs().mean()
     return loss
-
-
-def _schedule(spent: float) -> float:
-    """Return the share of the learning rate: a short rise, then half a cosine down to a fiftieth."""
-    return min(spent / _WARM_UP, 1.0) * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * spent))) + 1e-4
 
 
 def _network(weights: Mapping[str, Tensor], settings: MuMapSettings, device: str) -> MuMapNetwork:

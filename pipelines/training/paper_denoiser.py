@@ -20,16 +20,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from pipelines.images import UnsuitableAcquisition
 from pipelines.networks.adversarial import PIXELS, Discriminator, Generator
-from pipelines.networks.weights import ModelCard, write_model
+from pipelines.networks.model_card import ModelCard
+from pipelines.networks.weights import write_model
 from pipelines.training.denoiser_data import Cohort, TrainingStudy
+from pipelines.training.learners import AdversarialPair
 from pipelines.training.model_card import domain_of, rounded
 from pipelines.training.progress import Budget, Report, silent, write_curves
-from pipelines.training.progress_checkpoint import (
-    fill_network,
-    fill_optimizer,
-    network_tensors,
-    optimizer_tensors,
-)
 from pipelines.training.progress_loop import Course, train
 
 EPOCHS = 50  # "about 50"
@@ -115,15 +111,16 @@ def train_paper(
 ) -> ModelCard:
     """Train for one dose; write the generator's weights, the model card and the curves into `folder`.
 
-    Goes on where an interrupted training stopped. The weights of the epoch that did best on held-out patients are
-    kept. Raises UnsuitableAcquisition if there are no such projections, OtherTraining as `train_denoiser` does.
+    The trainings of all doses may lie in one folder, each under its name. Goes on where an interrupted one stopped.
+    The weights of the epoch that did best on held-out patients are kept. Raises UnsuitableAcquisition if there are
+    no such projections, OtherTraining as `train_denoiser` does.
     """
     learner = PaperLearner(cohort, settings, device)
     stated = {**asdict(settings), **asdict(budget), "data": cohort.digest, "version": VERSION}
     training = hashlib.sha256(json.dumps(stated).encode()).hexdigest()
     course = Course(budget, check_every=learner.steps_per_epoch, patience=EPOCHS)
-    result = train(learner, course, training, folder / "checkpoints" / "paper.safetensors", 0, report)
-    write_curves(folder, [result.state.history], LOSS)
+    result = train(learner, course, training, folder / "checkpoints" / f"{name}.safetensors", 0, report)
+    write_curves(folder, [result.state.history], LOSS, f"{name}-curves")
     generator = Generator()
     generator.load_state_dict(dict(result.weights))
     rmse = f"held-out RMSE (0-255) at dose {settings.dose:g}"
@@ -157,10 +154,7 @@ class PaperLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self._generator, self._discriminator = Generator().to(device), Discriminator().to(device)
-        self._optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=_BETAS)
-            for name, network in (("generator", self._generator), ("discriminator", self._discriminator))
-        }
+        self._pair = AdversarialPair(self._generator, self._discriminator, settings.learning_rate, _BETAS)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -178,10 +172,7 @@ class PaperLearner:
         order = np.random.default_rng([self._settings.seed, 6, epoch]).permutation(len(self._low))
         chosen = torch.from_numpy(order[place * self._settings.frames :][: self._settings.frames])
         low, full = (frames[chosen, None].to(self._device) for frames in (self._low, self._full))
-        with torch.random.fork_rng(devices=[self._device] if self._device.startswith("cuda") else []):
-            torch.manual_seed(self._settings.seed * 1_000_003 + number)  # of the drop-out
-            self._generator.train()
-            predicted = self._generator(low)
+        predicted = self._pair.made(low, self._settings.seed, number)
         self._update_discriminator(low, full, predicted.detach())
         return self._update_generator(low, full, predicted)
 
@@ -189,19 +180,14 @@ class PaperLearner:
         real, made = self._discriminator(low, full), self._discriminator(low, predicted)
         loss = binary_cross_entropy_with_logits(real, torch.ones_like(real))
         loss = loss + binary_cross_entropy_with_logits(made, torch.zeros_like(made))
-        self._descend("discriminator", loss)
+        self._pair.descend("discriminator", loss)
 
     def _update_generator(self, low: Tensor, full: Tensor, predicted: Tensor) -> float:
         judged = self._discriminator(low, predicted)
         error = mse_loss(predicted, full)
         adversarial = binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
-        self._descend("generator", L2_WEIGHT * error + adversarial)
+        self._pair.descend("generator", L2_WEIGHT * error + adversarial)
         return _SCALE * float(error.detach().sqrt())
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        self._optimizers[name].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizers[name].step()
 
     def check(self) -> float:
         """Return the mean RMSE of held-out patients."""
@@ -215,17 +201,11 @@ class PaperLearner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return both networks and both optimizers' moments."""
-        networks = {"generator": self._generator, "discriminator": self._discriminator}
-        kept = [network_tensors(name, network) for name, network in networks.items()]
-        kept += [optimizer_tensors(f"{name}-optimizer", optimizer) for name, optimizer in self._optimizers.items()]
-        return {key: value for part in kept for key, value in part.items()}
+        return self._pair.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where `tensors` was called."""
-        fill_network("generator", self._generator, tensors)
-        fill_network("discriminator", self._discriminator, tensors)
-        for name, optimizer in self._optimizers.items():
-            fill_optimizer(f"{name}-optimizer", optimizer, tensors)
+        self._pair.restore(tensors)
 
 
 def _wanted(studies: Sequence[TrainingStudy], gated: bool) -> list[TrainingStudy]:

@@ -1,7 +1,6 @@
 """Trains the attenuation paper's adversarial network as the paper did: on random patches of reconstructions and maps.
 
-Source: Huxohl et al., EJNMMI Physics 10 (2023) 49; least-squares adversarial losses. Not printed and chosen: Adam with
-its usual moments.
+Source: Huxohl et al., EJNMMI Physics 10 (2023) 49; least-squares adversarial losses. Not printed: the optimizer.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pipelines.networks.mu_map_grid import onto
 from pipelines.networks.paper_mu_map import MapGenerator
 from pipelines.networks.weights import write_model
 from pipelines.physics.attenuation import WATER_PER_CM
+from pipelines.training.learners import AdversarialPair
 from pipelines.training.model_card import rounded
 from pipelines.training.mu_map_batches import LEAST_WALL, LoadedPair
 from pipelines.training.mu_map_data import MapCohort
@@ -34,17 +34,12 @@ from pipelines.training.paper_mu_map_patches import (
 )
 from pipelines.training.paper_mu_map_settings import EPOCHS, Distance, PaperMapSettings
 from pipelines.training.progress import Budget, Report, silent, write_curves
-from pipelines.training.progress_checkpoint import (
-    fill_network,
-    fill_optimizer,
-    network_tensors,
-    optimizer_tensors,
-)
 from pipelines.training.progress_loop import Course, train
 
 ARCHITECTURE = "pipelines.networks.paper_mu_map.MapGenerator"
 LOSS = "L1 of the map in 1/cm"
 VERSION = "1.0.0"
+_BETAS = (0.9, 0.999)  # not printed; Adam's usual ones
 
 
 def train_paper_mu_map(
@@ -67,8 +62,8 @@ def train_paper_mu_map(
     stated = {**settings.stated(), "budget": str(budget), "data": cohort.digest, "version": VERSION}
     training = hashlib.sha256(json.dumps(stated).encode()).hexdigest()
     course = Course(budget, check_every=learner.steps_per_epoch, patience=EPOCHS)
-    result = train(learner, course, training, folder / "checkpoints" / "paper-mu-map.safetensors", 0, report)
-    write_curves(folder, [result.state.history], LOSS)
+    result = train(learner, course, training, folder / "checkpoints" / f"{name}.safetensors", 0, report)
+    write_curves(folder, [result.state.history], LOSS, f"{name}-curves")
     generator = settings.generator()
     generator.load_state_dict(dict(result.weights))
     errors = [paper_errors(generator, LoadedPair(pair), settings, device) for pair in cohort.test]
@@ -96,10 +91,7 @@ class PaperMapLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             self._generator, self._judge = settings.generator().to(device), settings.judge().to(device)
-        self._optimizers = {
-            name: torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-            for name, network in (("generator", self._generator), ("discriminator", self._judge))
-        }
+        self._pair = AdversarialPair(self._generator, self._judge, settings.learning_rate, _BETAS)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -113,24 +105,15 @@ class PaperMapLearner:
         seen, measured = (
             one.to(self._device) for one in draw_patches(self._images, rng, settings.batch, settings.patch)
         )
-        with torch.random.fork_rng(devices=[self._device] if self._device.startswith("cuda") else []):
-            torch.manual_seed(settings.seed * 1_000_003 + number)  # of the drop-out
-            self._generator.train()
-            made = self._generator(seen)
+        made = self._pair.made(seen, settings.seed, number)
         if settings.adversarial_weight > 0:
             real, fake = self._judge(seen, measured), self._judge(seen, made.detach())
-            self._descend("discriminator", 0.5 * _off(real, 1.0) + 0.5 * _off(fake, 0.0))
+            self._pair.descend("discriminator", 0.5 * _off(real, 1.0) + 0.5 * _off(fake, 0.0))
         loss = settings.distance_weight * distance_loss(made, measured, settings.distance)
         if settings.adversarial_weight > 0:
             loss = loss + settings.adversarial_weight * 0.5 * _off(self._judge(seen, made), 1.0)
-        self._descend("generator", loss)
+        self._pair.descend("generator", loss)
         return float(l1_loss(made.detach(), measured))
-
-    def _descend(self, name: str, loss: Tensor) -> None:
-        for optimizer in self._optimizers.values():
-            optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimizers[name].step()
 
     def check(self) -> float:
         """Return the mean L1 of whole validation images; infinite for a training that ran away."""
@@ -142,17 +125,11 @@ class PaperMapLearner:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return both networks and both optimizers' moments."""
-        networks = {"generator": self._generator, "discriminator": self._judge}
-        kept = [network_tensors(name, network) for name, network in networks.items()]
-        kept += [optimizer_tensors(f"{name}-optimizer", optimizer) for name, optimizer in self._optimizers.items()]
-        return {key: value for part in kept for key, value in part.items()}
+        return self._pair.tensors()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where `tensors` was called."""
-        fill_network("generator", self._generator, tensors)
-        fill_network("discriminator", self._judge, tensors)
-        for name, optimizer in self._optimizers.items():
-            fill_optimizer(f"{name}-optimizer", optimizer, tensors)
+        self._pair.restore(tensors)
 
 
 def distance_loss(made: Tensor, measured: Tensor, how: Distance) -> Tensor:
@@ -166,7 +143,7 @@ def distance_loss(made: Tensor, measured: Tensor, how: Distance) -> Tensor:
 
 
 def gradient_difference(made: Tensor, measured: Tensor) -> Tensor:
-    """Return the mean difference of the steps between neighbouring voxels (GDL, Mathieu et al. 2016, exponent 1)."""
+    """Return the mean difference of the steps between neighboring voxels (GDL, Mathieu et al. 2016, exponent 1)."""
     return torch.stack(
         [(made.diff(dim=axis).abs() - measured.diff(dim=axis).abs()).abs().mean() for axis in (-3, -2, -1)]
     ).mean()
@@ -190,7 +167,7 @@ def _wall_on(loaded: LoadedPair, image: PaperImage) -> Tensor:
 
 
 def _off(judged: Tensor, wanted: float) -> Tensor:
-    """Return the mean squared distance of a judgement from what is wanted (least-squares GAN)."""
+    """Return the mean squared distance of a judgment from what is wanted (least-squares GAN)."""
     return (judged - wanted).square().mean()
 
 

@@ -1,6 +1,7 @@
 """Whole images and random patches as the attenuation paper's network sees them, and the map that it makes of an image.
 
-Source: Huxohl et al., EJNMMI Physics 10 (2023) 49, "Image pre-processing".
+Source: Huxohl et al., EJNMMI Physics 10 (2023) 49, "Image pre-processing". Its images come of 10 iterations with 3
+subsets; here they are the pairs' last level, which has about as many updates (`reconstruction/emission_images`).
 """
 
 from __future__ import annotations

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pipelines.networks.weights import write_whole
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,13 @@ class Clock:
         return time.monotonic() - self._start
 
 
-def write_curves(folder: Path, members: Sequence[Sequence[Checked]], loss: str) -> None:
-    """Write the curves of a training as `curves.json` and `curves.png`; `loss` says what they show."""
+def write_curves(folder: Path, members: Sequence[Sequence[Checked]], loss: str, name: str = "curves") -> None:
+    """Write the curves of a training as `<name>.json` and `<name>.png`; `loss` says what they show."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    folder.mkdir(parents=True, exist_ok=True)
     rows = {"loss": loss, "members": [[asdict(checked) for checked in member] for member in members]}
-    _replace(folder / "curves.json", json.dumps(rows, indent=1).encode())
+    write_whole(folder / f"{name}.json", json.dumps(rows, indent=1).encode())
     figure = Figure(figsize=(7.0, 4.0), layout="constrained")
     axes = figure.add_subplot()
     for number, member in enumerate(members):
@@ -84,12 +85,6 @@ def write_curves(folder: Path, members: Sequence[Sequence[Checked]], loss: str) 
     axes.grid(alpha=0.3)
     if any(members):
         axes.legend()
-    part = folder / ".curves.png.part"
-    FigureCanvasAgg(figure).print_png(str(part))
-    os.replace(part, folder / "curves.png")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    write_whole(folder / f"{name}.png", picture.getvalue())

@@ -6,16 +6,16 @@ Weights and the optimizer's moments are tensors, everything else is JSON in the 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from pipelines.networks.weights import write_whole
 from pipelines.training.progress import Checked
 
 
@@ -38,11 +38,8 @@ class State:
 
 def write_checkpoint(path: Path, state: State, tensors: Mapping[str, Tensor]) -> None:
     """Write a checkpoint so that it is whole or as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
     content = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
-    save_file(content, str(part), metadata={"state": json.dumps(asdict(state))})
-    os.replace(part, path)
+    write_whole(path, save(content, metadata={"state": json.dumps(asdict(state))}))
 
 
 def read_checkpoint(path: Path, training: str) -> tuple[State, dict[str, Tensor]] | None:

@@ -79,7 +79,7 @@ def test_a_good_study_arrives_whole_and_sound(
     assert list(denoised.ImageType) == ["DERIVED", "PRIMARY", "GATED TOMO" if gates > 1 else "TOMO", "EMISSION"]
     step = float(denoised.RealWorldValueMappingSequence[0].RealWorldValueSlope)
     assert step * denoised.pixel_array.sum() == pytest.approx(2.0 * source.pixel_array.sum(), rel=0.02)
-    assert "projections that hold 50 % of it (stated by the rule)" in denoised.DerivationDescription
+    assert "projections that hold 50 % of the full dose (stated by the rule)" in denoised.DerivationDescription
     assert str(denoised.SourceImageSequence[0].ReferencedSOPInstanceUID) == source.SOPInstanceUID
     report, _ = back["measurements" + mark]
     printed = subprocess.run(["dsrdump", "+Pl", report], capture_output=True, text=True, check=True).stdout

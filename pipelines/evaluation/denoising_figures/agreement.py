@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipelines.agreement.statistics import BlandAltman, bland_altman
+from pipelines.evaluation.denoising_detection import ABNORMAL_TPD_PERCENT
 from pipelines.evaluation.denoising_figures.material import Float, Material, Missing
 from pipelines.evaluation.denoising_figures.page import (
     DOSE_WORDS,
@@ -201,9 +202,9 @@ def draw_deficit_against_truth(material: Material) -> Figure:
         "Total perfusion deficit: what was read against what is true",
         source=beyond(),
         patients=len(material.records),
-        remark="Dashed: read as it is. Thin lines: 5 %, above which a deficit is abnormal. Numbers: mean error "
-        "\N{PLUS-MINUS SIGN} sd in points, "
-        "and Pearson's r. Full dose shows what reading alone makes of the truth.",
+        remark=f"Dashed: read as it is. Thin lines: {ABNORMAL_TPD_PERCENT:g} %, above which a deficit is abnormal. "
+        "Numbers: mean error \N{PLUS-MINUS SIGN} sd in points, and Pearson's r. Full dose shows what reading alone "
+        "makes of the truth.",
         legend=[dot(FULL_DOSE_COLOR, "full dose", "x"), *method_dots(methods)],
     )
     panels = page.figure.subplots(1, len(Dose), sharex=True, sharey=True)
@@ -214,8 +215,8 @@ def draw_deficit_against_truth(material: Material) -> Figure:
         axes.plot([0, highest], [0, highest], "--", color=PALE, linewidth=0.9)
         heading(axes, DOSE_WORDS[dose], [_truth_marks(axes, method, pairs) for method, pairs in shown if len(pairs)])
         dress(axes, x="true TPD (%)", y="TPD as read (%)" if column == 0 else "", grid="")
-        axes.axhline(5.0, color=FAINT, linewidth=0.6)
-        axes.axvline(5.0, color=FAINT, linewidth=0.6)
+        axes.axhline(ABNORMAL_TPD_PERCENT, color=FAINT, linewidth=0.6)
+        axes.axvline(ABNORMAL_TPD_PERCENT, color=FAINT, linewidth=0.6)
         axes.set_box_aspect(1)
     return page.figure
 

@@ -92,18 +92,18 @@ class LeftOut:
     reason: str
 
 
-def draw_all(records: Sequence[PatientRecord], arrays_folder: Path, out: Path) -> list[Path]:
-    """Write all figures that can be drawn as PNGs into `out`, and return where they are.
+def draw_all(records: Sequence[PatientRecord], arrays_folder: Path, out: Path) -> list[LeftOut]:
+    """Write all figures that can be drawn as PNGs into `out`, and return those that can't, with the reason.
 
     `arrays_folder` holds the patients' images (`denoising_arrays`). What is left out stands in `left_out.txt` beside
-    the figures; `draw` returns it as well.
+    the figures as well.
     """
-    drawn, left_out = draw(records, arrays_folder, out)
+    _, left_out = draw(records, arrays_folder, out)
     note = out / LEFT_OUT
     note.unlink(missing_ok=True)
     if left_out:
         note.write_text("".join(f"{one.name}: {one.reason}\n" for one in left_out))
-    return drawn
+    return left_out
 
 
 def draw(

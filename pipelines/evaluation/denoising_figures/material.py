@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipelines.evaluation.denoising_arrays import Kind, PatientArrays, arrays_path, read_arrays
 from pipelines.evaluation.denoising_figures.page import PREDICTING
+from pipelines.evaluation.denoising_quality_tables import of_method
 from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord
 from pipelines.images import Array
 
@@ -50,16 +51,13 @@ class Material:
             raise Missing("no network's images are in the records")
         return found
 
-    def values(self, dose: Dose, method: Method, pick: Callable[[MethodRecord], float | None]) -> Float:
-        """Return one number of each patient that has it."""
-        found = [record.methods.get(dose.value, {}).get(method.value) for record in self.records]
-        picked = [pick(one) for one in found if one is not None]
-        return np.array([value for value in picked if value is not None], dtype=np.float64)
+    def values(self, dose: Dose, method: Method, pick: Callable[[MethodRecord], float]) -> Float:
+        """Return one number of each patient that has the method."""
+        return np.array([pick(one) for one in of_method(self.records, dose, method)], dtype=np.float64)
 
     def why_none(self, dose: Dose, method: Method) -> str:
         """Return why a method is not shown at a dose."""
-        number = sum(method.value in record.methods.get(dose.value, {}) for record in self.records)
-        return "not trained for this dose" if not number else "read in too few patients"
+        return "read in too few patients" if of_method(self.records, dose, method) else "not trained for this dose"
 
     def arrays(self, record: PatientRecord) -> PatientArrays:
         """Return the images of a patient; raises Missing if there are none."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipelines.evaluation.denoising_figures.layers import Block, Shape, blocks_of, layers_of, weights_of
 from pipelines.evaluation.denoising_figures.page import SMALL_PT, TEXT_PT, after, bare, beyond, new_page
 from pipelines.networks.adversarial import PIXELS, Discriminator, Generator
-from pipelines.networks.denoiser import VIEWS, Denoiser
+from pipelines.networks.denoiser import GATES, VIEWS, Denoiser
 from pipelines.report.colors import BLUE, FAINT, INK, PALE
 from pipelines.report.lettering import width_px
 from pipelines.training.paper_denoiser import EPOCHS, L2_WEIGHT, LEARNING_RATES
@@ -33,8 +33,8 @@ def _made(network: type[Network]) -> Network:
         return network()
 
 
-def _of_size(filters: int) -> Tensor:
-    return torch.zeros(1, filters, PIXELS, PIXELS, device="meta")
+def _of_size(*filters: int) -> Tensor:
+    return torch.zeros(1, *filters, PIXELS, PIXELS, device="meta")
 
 
 def draw_generator() -> Figure:
@@ -53,16 +53,17 @@ def draw_generator() -> Figure:
 def draw_our_network() -> Figure:
     """Draw our own denoiser."""
     network = _made(Denoiser)
-    frames = _of_size(VIEWS)
-    blocks = blocks_of(layers_of(network, frames, frames))
-    seen = network.encoder[0][0].in_channels  # type: ignore[index]
+    layers = layers_of(network, _of_size(GATES, VIEWS), _of_size(VIEWS))
+    *blocks, mixing, correction = blocks_of(layers)
     return _u_shaped(
-        blocks, (int(seen), PIXELS, PIXELS), "Our denoiser", beyond(),
+        blocks, layers[0].shape, "Our denoiser", beyond(),
         f"{_READ}, on projections of {PIXELS} \N{MULTIPLICATION SIGN} {PIXELS} pixels (any size will do): "
         f"{weights_of(network) / 1e6:.2f} million weights. In: roots of the counts of a view and its neighbors "
-        f"({VIEWS} views), of one gate and of all gates, less those of a smooth estimate. The last layer corrects the "
-        "root of that estimate; its square are the expected counts.",
-        f"{VIEWS} views, one gate and all gates",
+        f"({VIEWS} views), of one gate, those before and after it and all gates, less that of a smooth estimate. One "
+        "last layer mixes smooth estimates in each pixel, the other corrects the root of the mixture; the root's "
+        "square is the expected count.",
+        f"{VIEWS} views: {GATES} gates and all gates",
+        (mixing, correction),
     )  # fmt: skip
 
 
@@ -154,9 +155,18 @@ _BOX_IN, _MIDDLE_IN, _ROW_IN, _BOX_HEIGHT = 2.6, 1.5, 0.84, 0.6
 
 
 def _u_shaped(
-    blocks: Sequence[Block], entering: Shape, title: str, source: str, remark: str, entering_words: str
+    blocks: Sequence[Block],
+    entering: Shape,
+    title: str,
+    source: str,
+    remark: str,
+    entering_words: str,
+    heads: Sequence[Block] = (),
 ) -> Figure:
-    """Draw an encoder at the left, downwards, its decoder at the right, upwards, and what joins them."""
+    """Draw an encoder at the left, downwards, its decoder at the right, upwards, and what joins them.
+
+    `heads` are layers that read the last block side by side; they stand above it.
+    """
     down, up = _sides(blocks)
     width, height = 2 * _BOX_IN + _MIDDLE_IN + 0.5, _ROW_IN * (len(down) + 1) + 0.1
     page = new_page((width, height), title, source=source, patients=None, remark=remark)
@@ -177,7 +187,17 @@ def _u_shaped(
         _flow(axes, before, box)
         before = box
     _skips(axes, placed)
+    _heads(axes, heads, before)
     return page.figure
+
+
+def _heads(axes: Axes, heads: Sequence[Block], before: _Box) -> None:
+    """Draw layers side by side over the box whose output each of them reads."""
+    for place, head in enumerate(heads):
+        share = _BOX_IN / len(heads)
+        box = _Box(before.left + share * (place + 0.5), before.y - _ROW_IN, share - 0.1, _BOX_HEIGHT, _LAST)
+        box.draw(axes, _size(head.shape), [head.layers[-1].module, *_words(head)])
+        _arrow(axes, (box.x, before.top), (box.x, box.bottom))
 
 
 def _sides(blocks: Sequence[Block]) -> tuple[list[Block], list[Block]]:

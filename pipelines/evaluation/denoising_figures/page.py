@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,13 +21,14 @@ from matplotlib.patches import Patch
 
 from pipelines.evaluation.denoising_paper import SOURCE
 from pipelines.evaluation.denoising_record import Dose, Method
+from pipelines.networks.weights import write_whole
 from pipelines.report.colors import BLUE, FAINT, GREEN, HOT_IRON, INK, PALE, RED
 from pipelines.report.lettering import width_px, wrapped
+from pipelines.training.model_card import VIRTUAL
 
 DPI = 150
 SMALL_PT, TEXT_PT, TITLE_PT = 7.0, 8.0, 10.5
-EVIDENCE = "virtual patients - not clinical evidence"
-ONE_EVIDENCE = "virtual patient - not clinical evidence"
+ONE_VIRTUAL = VIRTUAL.replace("patients", "patient", 1)
 
 METHOD_COLORS: Mapping[Method, str] = MappingProxyType(
     {
@@ -97,7 +98,7 @@ def new_page(
     `patients` is how many are shown, None for a picture of no patient.
     """
     width, inner = inner_in
-    shown = "" if patients is None else f" n = {patients} {EVIDENCE if patients != 1 else ONE_EVIDENCE}."
+    shown = "" if patients is None else f" n = {patients} {VIRTUAL if patients != 1 else ONE_VIRTUAL}."
     lines = wrapped(f"{source}.{shown} {remark}", (width - 2 * _MARGIN_IN) * 97, SMALL_PT, indent="")  # 3 % to spare
     rows = _legend_rows(legend, width)
     bottom, top = _MARGIN_IN + _LINE_IN * len(lines), 0.36 + _LEGEND_IN * rows
@@ -133,9 +134,9 @@ def _legend_rows(legend: Sequence[Artist], width_in: float) -> int:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG so that it is whole or not there; the same figure gives the same bytes."""
-    part = path.with_name(f".{path.name}.part")
-    FigureCanvasAgg(figure).print_png(str(part), metadata={"Software": None})
-    os.replace(part, path)
+    picture = BytesIO()
+    FigureCanvasAgg(figure).print_png(picture, metadata={"Software": None})
+    write_whole(path, picture.getvalue())
 
 
 def dress(axes: Axes, x: str = "", y: str = "", grid: str = "y") -> None:

@@ -11,7 +11,7 @@ from pipelines.evaluation.denoising_arrays import FULL_DOSE, KEPT, NOISE_FREE, K
 from pipelines.evaluation.denoising_figures.material import Material, Missing, image, middle_one, who
 from pipelines.evaluation.denoising_figures.page import after, new_page
 from pipelines.evaluation.denoising_figures.pictures import Board, Row, Scale, rows_by_dose
-from pipelines.evaluation.denoising_record import Dose, Method, PatientRecord
+from pipelines.evaluation.denoising_record import TRUTH, Dose, Method, PatientRecord
 from pipelines.images import Array
 
 VIEWS = 4
@@ -154,4 +154,4 @@ def _with_gated_error(row: Row, record: PatientRecord) -> Row:
 
 
 def _ejection_name(row: Row) -> str:
-    return row.method.value if row.method else {FULL_DOSE: FULL_DOSE, NOISE_FREE: "truth"}[row.image]
+    return row.method.value if row.method else {FULL_DOSE: FULL_DOSE, NOISE_FREE: TRUTH}[row.image]

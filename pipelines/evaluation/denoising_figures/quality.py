@@ -30,29 +30,18 @@ from pipelines.evaluation.denoising_figures.page import (
     slots,
 )
 from pipelines.evaluation.denoising_paper import IMAGE, PROJECTION, VOXEL_PEARSON, Printed
+from pipelines.evaluation.denoising_quality_tables import QUALITY, SPACES
 from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord
 from pipelines.report.colors import PALE
 
 _BOXES = (
-    "Scale of the paper: each set over its own maximum, times 255; SSIM of values 0 to 1. Boxes: quartiles and median; "
-    "whiskers to the farthest patient within 1.5 quartile ranges. Diamonds: mean and sd of the paper's Tables 1 and 2, "
-    "left of what they are the values of: low dose and predicted. Ceiling: the low dose plus the noise-free counts of "
-    "the missing share, the best that can be foretold of a noisy full dose."
+    "Scale of the paper: 0 to 255, full and low dose each over its own maximum, predictions over that of full dose; "
+    "SSIM of values 0 to 1. Boxes: quartiles and median; whiskers to the farthest patient within 1.5 quartile ranges. "
+    "Diamonds: mean and sd of the paper's Tables 1 and 2, left of what they are the values of: low dose and predicted. "
+    "Ceiling: the low dose plus the noise-free counts of the missing share, the best that can be foretold of a noisy "
+    "full dose."
 )
-
-
-@dataclass(frozen=True)
-class _Quantity:
-    name: str
-    axis: str
-    of: Callable[[ImageQuality], float]
-
-
-_QUANTITIES = (
-    _Quantity("PSNR", "PSNR (dB)", lambda quality: quality.psnr_db),
-    _Quantity("SSIM", "SSIM, whole study", lambda quality: quality.ssim_global),
-    _Quantity("RMSE", "RMSE (0 to 255)", lambda quality: quality.rmse),
-)
+_AXES = {"PSNR": "PSNR (dB)", "SSIM": "SSIM, whole study", "RMSE": "RMSE (0 to 255)"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +52,8 @@ class _Space:
 
 
 _SPACES = (
-    _Space("Projections", lambda one: one.projection, lambda record, dose: record.ceiling.get(dose.value)),
-    _Space("Images (slices of the heart)", lambda one: one.image, lambda r, dose: r.image_ceiling.get(dose.value)),
+    _Space("Projections", SPACES["projection"], lambda record, dose: record.ceiling.get(dose.value)),
+    _Space("Images (slices of the heart)", SPACES["image"], lambda r, dose: r.image_ceiling.get(dose.value)),
 )
 
 
@@ -137,17 +126,17 @@ def draw_quality_boxes(material: Material) -> Figure:
     )
     panels = page.figure.subplots(2, 3, squeeze=False)
     for row, (space, tables) in enumerate(zip(_SPACES, (PROJECTION, IMAGE), strict=True)):
-        for column, quantity in enumerate(_QUANTITIES):
+        for column, quantity in enumerate(QUALITY):
             axes = panels[row][column]
             for at, dose in enumerate(Dose):
-                low_dose, predicted = tables[quantity.name][dose].low_dose, tables[quantity.name][dose].predicted
+                low_dose, predicted = tables[quantity][dose].low_dose, tables[quantity][dose].predicted
                 _boxes(axes, material, space, quantity, at, dose)
                 _ceiling_line(axes, material, space, quantity, at, dose)
                 for method, printed in ((Method.LOW_DOSE, low_dose), (Method.PAPER, predicted)):
                     _printed(axes, at + _place(method, printed=True), printed, METHOD_COLORS[method])
             axes.set_xticks(range(len(Dose)), [DOSE_WORDS[dose] for dose in Dose])
             heading(axes, space.name, ())
-            dress(axes, y=quantity.axis)
+            dress(axes, y=_AXES[quantity])
             axes.tick_params(axis="x", length=0)
     return page.figure
 
@@ -167,10 +156,10 @@ def _place(method: Method, printed: bool = False) -> float:
     return float(places[_SLOTS.index((method, printed))])
 
 
-def _boxes(axes: Axes, material: Material, space: _Space, quantity: _Quantity, at: int, dose: Dose) -> None:
+def _boxes(axes: Axes, material: Material, space: _Space, quantity: str, at: int, dose: Dose) -> None:
     _, step = slots(len(_SLOTS), 0.86)
     for method in material.methods():
-        values = material.values(dose, method, lambda one: quantity.of(space.of(one)))
+        values = material.values(dose, method, lambda one: QUALITY[quantity](space.of(one)))
         if len(values):
             draw_box(axes, at + _place(method), 0.8 * step, values, METHOD_COLORS[method])
 
@@ -192,9 +181,9 @@ def draw_box(axes: Axes, x: float, width: float, values: Float, color: str) -> N
     )
 
 
-def _ceiling_line(axes: Axes, material: Material, space: _Space, quantity: _Quantity, at: int, dose: Dose) -> None:
+def _ceiling_line(axes: Axes, material: Material, space: _Space, quantity: str, at: int, dose: Dose) -> None:
     found = [space.ceiling(record, dose) for record in material.records]
-    values = [quantity.of(one) for one in found if one is not None]
+    values = [QUALITY[quantity](one) for one in found if one is not None]
     if values:
         axes.hlines(
             float(np.mean(values)), at - 0.44, at + 0.44, color=FULL_DOSE_COLOR, linestyle=(0, (4, 1.5)), linewidth=1.2

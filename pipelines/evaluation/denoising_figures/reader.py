@@ -25,7 +25,7 @@ from pipelines.evaluation.denoising_figures.page import (
 from pipelines.evaluation.denoising_index_tables import (
     ACCEPTABLE_DIFFERENCE,
     LARGEST_DIFFERENCE,
-    POINTS_PER_STEP,
+    READER_RULE,
     acceptable_percent,
     reader_differences,
 )
@@ -34,12 +34,7 @@ from pipelines.evaluation.denoising_record import Dose, Method
 from pipelines.report.colors import PALE
 
 _STEPS = tuple(range(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE + 1))
-_RULE = (
-    "No physician scored these images. Surrogate: difference = round((SSS of the image - SSS of full dose) / "
-    f"{POINTS_PER_STEP:g}), cut at -{LARGEST_DIFFERENCE} and +{LARGEST_DIFFERENCE}. Here + means that more deficit was "
-    "read than at full dose; with the paper's physician + means higher uptake. In brackets: the paper's share of "
-    "acceptable predictions (all patients)."
-)
+_REMARK = f"{READER_RULE} In brackets: the paper's share of acceptable predictions (all patients)."
 _HATCH = "////"
 _SEX_WORDS = {"F": "women", "M": "men"}
 
@@ -58,7 +53,7 @@ def draw_reader(material: Material, figure_name: str, sex: str | None = None) ->
         f"Summed score beside that of full dose: a surrogate of the reader{of_whom}",
         source=after(figure_name),
         patients=len(records),
-        remark=_RULE,
+        remark=_REMARK,
         legend=[*method_patches((Method.LOW_DOSE, *networks)), *hatched],
     )
     panels = page.figure.subplots(len(networks), len(Dose), squeeze=False, sharex=True, sharey=True)

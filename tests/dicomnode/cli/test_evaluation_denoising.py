@@ -37,7 +37,9 @@ def test_it_goes_on_from_records_and_writes_tables_and_figures(
     assert run([*a_run(tmp_path), "--json"]) == 0
     told = capsys.readouterr()
     document = json.loads(told.out)
-    assert told.err == ""
+    notes = (tmp_path / "out" / "figures" / "left_out.txt").read_text().splitlines()
+    assert told.err.splitlines() == [f"figure {note.replace(':', ' left out:', 1)}" for note in notes]
+    assert "figure fig_05_voxel_correlation left out: it shows a spread over patients: 2 are too few" in told.err
     assert document["evidence"] == "virtual patients - not clinical evidence"
     assert (document["patients"], document["model"]) == (2, "tiny 0.1, 1 networks")
     out = tmp_path / "out"

@@ -49,6 +49,15 @@ def test_thresholds_of_a_model_that_is_not_there_are_refused(archive: Path, tmp_
     assert run(["train", "guard", "--data", str(archive), "--models", str(tmp_path)]) == 64
 
 
+def test_the_trial_of_a_model_that_is_not_there_is_refused_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", "guard", "--out", str(tmp_path / "out"), "--models", str(tmp_path)]) == 64
+    words = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "Copy card and weights there" in words
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_trial_writes_tables_and_keeps_each_study(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "guard"
     assert run(["evaluate", "guard", "--out", str(out), "--studies", "1", "--damaged", "0", "--json"]) == 0

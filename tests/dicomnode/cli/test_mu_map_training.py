@@ -19,7 +19,7 @@ from pipelines.images import Unit, Volume
 from pipelines.networks.weights import read_model
 from pipelines.reconstruction.emission_images import emission_images
 from pipelines.training.mu_map_data import write_pair
-from tests.factories import NOON, changed, setting
+from tests.factories import NOON, changed, setting, without
 from tests.pipelines.training.maps import a_pair, a_scan, tissues
 
 
@@ -112,6 +112,15 @@ def test_what_can_not_be_learned_from_is_passed_over_with_its_reason(tmp_path: P
     assert "corrected.dcm: it is corrected for attenuation already" in reasons
     assert "derived.dcm: a derived image holds no counts" in reasons
     assert "notes.txt" in reasons
+
+
+def test_images_that_name_no_frame_of_reference_are_not_taken_for_registered(tmp_path: Path) -> None:
+    projections, mu_map = a_scan(0)
+    nameless = without("FrameOfReferenceUID")
+    put(tmp_path / "data", "tomo.dcm", changed(write_tomo(projections, a_patient(0), NOON), nameless))
+    put(tmp_path / "data", "map.dcm", changed(write_transmission(mu_map, projections, a_patient(0), NOON), nameless))
+    with pytest.raises(StudyUnsuitable, match="it names no frame of reference"):
+        read_pairs(tmp_path / "data", tmp_path / "pairs")
 
 
 def test_a_folder_of_pairs_becomes_weights_with_a_card_and_the_same_command_goes_on(

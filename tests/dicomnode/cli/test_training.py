@@ -27,8 +27,9 @@ def archive(tmp_path: Path) -> Path:
     return folder
 
 
-def train(data: Path, out: Path, *options: str) -> int:
-    return run(["train", "denoiser", "--data", str(data), "--out", str(out), "--epochs", "3", *options])
+def train(data: Path, out: Path, *options: str, guard_minutes: float = 0) -> int:
+    whither = ["--data", str(data), "--out", str(out), "--guard-minutes", str(guard_minutes)]
+    return run(["train", "denoiser", *whither, "--epochs", "3", *options])
 
 
 def test_a_folder_of_studies_becomes_weights_with_a_card_and_curves(
@@ -42,16 +43,25 @@ def test_a_folder_of_studies_becomes_weights_with_a_card_and_curves(
     card = read_model("site", out).card
     assert card.members == 2
     assert card.domain["patients"] == 2  # the third one chose the weights
+    assert (card.domain["camera_models"], card.domain["collimators"]) == (["Virtual camera"], ["LEHR"])
     assert card.evidence == "virtual patients - not clinical evidence"
     assert {path.name for path in out.iterdir()} >= {"curves.json", "curves.png"}
+
+
+def test_a_training_ends_with_the_guards_thresholds(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(archive, tmp_path / "model", guard_minutes=0.01) == 0
+    assert "thresholds of the guard: 7 runs of 1 held-out patients" in capsys.readouterr().err
+    assert read_model("denoiser", tmp_path / "model").card.thresholds
 
 
 def test_a_site_goes_on_from_networks_that_have_learned_elsewhere(
     archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    assert train(archive, first, "--members", "2", "--guard-minutes", "0") == 0
-    assert train(archive, second, "--start-from", str(first), "--guard-minutes", "0") == 0
+    assert train(archive, first, "--members", "2") == 0
+    assert train(archive, second, "--start-from", str(first)) == 0
     begun, gone_on = read_model("denoiser", first).card, read_model("denoiser", second).card
     assert gone_on.settings["started_from"] == begun.sha256
     assert gone_on.members == 2
@@ -81,6 +91,13 @@ def test_a_folder_without_projections_is_unsuitable(tmp_path: Path, capsys: pyte
 
 def test_a_budget_is_given_once(archive: Path, tmp_path: Path) -> None:
     assert train(archive, tmp_path / "model", "--minutes", "1") == 64
+
+
+def test_the_papers_network_never_goes_on_from_another(
+    archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(archive, tmp_path / "model", "--model", "paper", "--start-from", "shipped") == 64
+    assert "starts from chance" in capsys.readouterr().err
 
 
 def test_a_device_that_is_not_there_is_named(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

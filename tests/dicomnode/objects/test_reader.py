@@ -42,14 +42,39 @@ def test_the_patients_sex_is_the_one_that_the_study_states(stated: str, expected
     assert read(a_tomo(change=setting(PatientSex=stated)), tmp_path).sex is expected
 
 
+def activity(stated: str) -> Change:
+    """Return a change of the injected activity."""
+
+    def change(ds: Dataset) -> None:
+        _set(ds.RadiopharmaceuticalInformationSequence[0], {"RadionuclideTotalDose": stated})
+
+    return change
+
+
 @pytest.mark.parametrize(("stated", "expected"), [("370.5", 370.5), ("0.000000", None), ("", None), ("-1", None)])
 def test_the_injected_activity_is_in_mbq_and_zero_means_that_it_is_not_known(
     stated: str, expected: float | None, tmp_path: Path
 ) -> None:
-    def change(ds: Dataset) -> None:
-        _set(ds.RadiopharmaceuticalInformationSequence[0], {"RadionuclideTotalDose": stated})
+    assert read(a_tomo(change=activity(stated)), tmp_path).injected_mbq == expected
 
-    assert read(a_tomo(change=change), tmp_path).injected_mbq == expected
+
+def test_an_activity_that_nobody_is_given_is_read_in_bq_and_that_is_said(tmp_path: Path) -> None:
+    acquisition = read(a_tomo(change=activity("370500000")), tmp_path)
+    assert acquisition.injected_mbq == 370.5
+    assert "Radionuclide Total Dose is 3.705e+08: taken as Bq, as PET images state it" in acquisition.assumptions
+
+
+def test_camera_and_collimator_are_those_that_the_study_names(tmp_path: Path) -> None:
+    acquisition = read(a_tomo(), tmp_path)
+    assert (acquisition.camera_model, acquisition.collimator) == ("Virtual camera", "LEHR")
+    silent = read(a_tomo(change=both(setting(ManufacturerModelName=None), detector(CollimatorGridName=None))), tmp_path)
+    assert (silent.camera_model, silent.collimator) == ("", "")
+
+
+def test_an_energy_window_that_is_not_stated_is_marked_as_assumed(tmp_path: Path) -> None:
+    assert projections_of(a_tomo(), tmp_path).windows[0].stated
+    bare = projections_of(a_tomo(change=setting(EnergyWindowInformationSequence=None)), tmp_path).windows[0]
+    assert (bare.lower_kev, bare.upper_kev, bare.stated) == (126.45, 154.55, False)
 
 
 def rotation(**elements: object) -> Change:

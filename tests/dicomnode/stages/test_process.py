@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dicomnode.errors import TransientFault
@@ -65,6 +67,16 @@ def test_an_unsuitable_study_is_held_with_the_pipelines_sentence(a_road: Road) -
     uid = a_road.process(a_tomo())
     study = a_road.study(uid)
     assert (study.state, study.reason) == (StudyState.HELD, "90 degrees of 180 were acquired")
+
+
+def test_what_other_weights_made_than_its_uids_name_is_made_again(a_road: Road) -> None:
+    other = a_result()
+    a_road.answers.append(replace(other, provenance=replace(other.provenance, version="1.0.0+newer")))
+    uid = a_road.process(a_tomo())
+    study = a_road.study(uid)
+    assert study.state is StudyState.ROUTED
+    assert "version changed from 1.0.0 to 1.0.0+newer" in study.reason
+    assert a_road.outbox.derived(uid) == []
 
 
 def test_what_the_guard_quarantines_is_held_and_nothing_of_it_may_leave(a_road: Road) -> None:

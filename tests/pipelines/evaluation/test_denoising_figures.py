@@ -24,7 +24,7 @@ from pipelines.evaluation.denoising_figures.quality import draw_nearness_to_ceil
 from pipelines.evaluation.denoising_figures.reader import draw_reader
 from pipelines.evaluation.denoising_figures.slices import draw_slices, worst_outlier
 from pipelines.evaluation.denoising_record import Dose, Method, PatientRecord
-from tests.pipelines.evaluation.test_denoising_figures_material import (
+from tests.pipelines.evaluation.denoising_figure_records import (
     UNTRAINED,
     a_cohort,
     a_record,
@@ -83,12 +83,11 @@ def test_a_figure_of_an_earlier_run_does_not_stay(tmp_path: Path) -> None:
 
 
 def test_without_patients_the_networks_alone_are_drawn_and_the_rest_is_noted(tmp_path: Path) -> None:
-    drawn = draw_all((), NOWHERE, tmp_path)
-    assert {path.stem for path in drawn} == {
-        "fig_01_generator", "fig_02_discriminator", "suppl_01_training", "beyond_3_our_network"
-    }  # fmt: skip
-    noted = (tmp_path / LEFT_OUT).read_text().splitlines()
-    assert {line.partition(":")[0] for line in noted} == set(NAMES) - {path.stem for path in drawn}
+    left_out = draw_all((), NOWHERE, tmp_path)
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    assert drawn == {"fig_01_generator", "fig_02_discriminator", "suppl_01_training", "beyond_3_our_network"}
+    assert {one.name for one in left_out} == set(NAMES) - drawn
+    assert (tmp_path / LEFT_OUT).read_text().splitlines() == [f"{one.name}: {one.reason}" for one in left_out]
 
 
 def test_a_figure_says_what_it_shows_and_that_it_is_no_evidence() -> None:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.evaluation.denoising_figures.layers import Block, blocks_of, layers_of, weights_of
-from pipelines.evaluation.denoising_figures.networks import draw_generator
+from pipelines.evaluation.denoising_figures.networks import draw_generator, draw_our_network
 from pipelines.networks.adversarial import DECODER_FILTERS, ENCODER_FILTERS, Discriminator, Generator
-from pipelines.networks.denoiser import VIEWS, Denoiser
+from pipelines.networks.denoiser import GATES, VIEWS, Denoiser
 
 
 class _Small(nn.Module):
@@ -31,9 +31,9 @@ def _blocks(network: nn.Module, *inputs: Tensor) -> tuple[Block, ...]:
     return blocks_of(layers_of(network, *inputs))
 
 
-def _shapes_of(network: type[nn.Module], *filters: int) -> tuple[Block, ...]:
+def _shapes_of(network: type[nn.Module], *filters: tuple[int, ...]) -> tuple[Block, ...]:
     with torch.device("meta"):
-        return _blocks(network(), *(torch.ones(1, number, 64, 64) for number in filters))
+        return _blocks(network(), *(torch.ones(1, *numbers, 64, 64) for numbers in filters))
 
 
 def _words(block: Block) -> list[str]:
@@ -67,7 +67,7 @@ def test_reading_a_network_leaves_no_hook_behind() -> None:
 
 
 def test_the_generator_has_the_papers_blocks_and_five_joins() -> None:
-    blocks = _shapes_of(Generator, 1)
+    blocks = _shapes_of(Generator, (1,))
     assert tuple(block.layers[0].shape[0] for block in blocks) == ENCODER_FILTERS + DECODER_FILTERS
     joins = [layer for block in blocks for layer in block.layers if layer.joined]
     assert len(joins) == 5
@@ -77,14 +77,19 @@ def test_the_generator_has_the_papers_blocks_and_five_joins() -> None:
 
 
 def test_the_discriminators_padding_belongs_to_its_convolution() -> None:
-    blocks = _shapes_of(Discriminator, 1, 1)
+    blocks = _shapes_of(Discriminator, (1,), (1,))
     assert _words(blocks[3])[:2] == ["zero pad", "conv 4×4"]
     assert [block.shape[0] for block in blocks] == [48, 96, 192, 384, 1]
 
 
-def test_our_denoiser_is_a_u() -> None:
-    sizes = [block.shape[-1] for block in _shapes_of(Denoiser, VIEWS, VIEWS)]
-    assert sizes == [64, 32, 16, 8, 16, 32, 64, 64]
+def test_our_denoiser_is_a_u_with_two_heads() -> None:
+    blocks = _shapes_of(Denoiser, (GATES, VIEWS), (VIEWS,))
+    assert [block.shape[-1] for block in blocks] == [64, 32, 16, 8, 16, 32, 64, 64, 64]
+    written = [text.get_text() for text in draw_our_network().axes[0].texts]
+    for head, name in zip(blocks[-2:], ("mixing", "correction"), strict=True):
+        assert head.layers[-1].module == name
+        assert " × ".join(map(str, head.shape)) in written
+        assert any(words.startswith(name) for words in written)
 
 
 def test_weights_are_counted() -> None:

@@ -114,5 +114,5 @@ def test_other_weights_under_the_papers_name_are_refused(tmp_path: Path) -> None
     ours = load_models(choice)
     card = ModelCard("paper-0.5", "1", "pipelines.networks.denoiser.Denoiser", {"width": 2}, {}, (0,), {}, "none")
     write_model(tmp_path, card, [ours.ours[0].state_dict()])
-    with pytest.raises(WeightsError, match="expected the paper's network"):
+    with pytest.raises(WeightsError, match=r"expected pipelines\.networks\.adversarial\.Generator"):
         load_models(ModelChoice(**{**asdict(choice), "paper": tmp_path}))

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.evaluation.denoising_index_tables import index_tables, reader_differences
-from pipelines.evaluation.denoising_layout import Between, Number, Spread, Table
+from pipelines.evaluation.denoising_index_tables import index_tables, reader_differences, reader_step
+from pipelines.evaluation.denoising_layout import Between, Number, Probability, Spread, Table
 from pipelines.evaluation.denoising_paired_tests import paired_tests_table
 from pipelines.evaluation.denoising_quality_tables import quality_tables
 from pipelines.evaluation.denoising_record import Dose, Method, PatientRecord, read_record, write_record
-from pipelines.evaluation.denoising_tables import EVIDENCE, Evaluation, as_json, as_markdown, worklist, write_tables
+from pipelines.evaluation.denoising_tables import Evaluation, as_json, as_markdown, tables_of, worklist, write_tables
 from tests.pipelines.evaluation.denoising_records import a_normal, indices, some_records
 
 Rows = list[dict[str, Any]]
@@ -100,7 +100,7 @@ def test_an_image_that_was_never_read_is_not_called_untrained() -> None:
 
 def test_the_reader_surrogate_follows_its_rule() -> None:
     records = some_records(3)
-    scores = [(4, 4), (9, 4), (0, 30)]  # image, full dose
+    scores = [(4, 4), (7, 4), (0, 30)]  # image, full dose
     changed = []
     for record, (image, full) in zip(records, scores, strict=True):
         low = replace(record.methods["half"]["low dose"], indices=indices(float(image)))
@@ -110,6 +110,14 @@ def test_the_reader_surrogate_follows_its_rule() -> None:
     found = row(evaluation(changed), "table 4", "half", "low dose")
     assert found["acceptable, %"] == pytest.approx(100 / 3)
     assert found["patients at -3 to +3"] == "1 0 0 1 0 1 0"
+
+
+def test_noise_free_images_show_what_reading_alone_makes_of_the_truth() -> None:
+    made = evaluation()
+    assert row(made, "indices against truth", "full", "noise-free")["TPD error, points"]["mean"] == pytest.approx(0.1)
+    measured = row(made, "indices against truth", "full", "as measured")
+    assert measured["TPD error, points"] == {"mean": pytest.approx(0.0), "sd": pytest.approx(0.0)}
+    assert measured["ventricle found"] == f"{PATIENTS} of {PATIENTS}"
 
 
 def test_bland_altman_tells_bias_and_limits() -> None:
@@ -150,27 +158,37 @@ def test_ejection_fractions_are_compared_with_full_dose_and_truth() -> None:
 
 def test_tests_are_corrected_for_their_number() -> None:
     asked = rows(evaluation(), "tests")
-    assert {"projection RMSE", "image SSIM", "TPD, distance to full dose"} <= {one["metric"] for one in asked}
-    assert all(one["p, Holm"] >= min(one["p, paired t"], one["p, Wilcoxon"]) for one in asked)
+    metrics = {one["metric"] for one in asked}
+    assert {"projection RMSE", "image SSIM", "TPD, distance to full dose", "Volume, distance to full dose"} <= metrics
+    assert (
+        len(metrics) == 4 + 9
+    )  # SSIM and RMSE in both spaces (PSNR of made-up patients all differ by the same), indices
+    believed = [one["p, Wilcoxon" if one["p, Shapiro-Wilk"] < 0.05 else "p, paired t"] for one in asked]
+    order = np.argsort(believed, kind="stable")
+    steps = np.array(believed)[order] * np.arange(len(asked), 0, -1)  # Holm: the smallest p times their number, ...
+    wanted = np.minimum(np.maximum.accumulate(steps), 1.0)
+    assert [asked[place]["p, Holm"] for place in order] == pytest.approx(list(wanted))
     better = asked[0]
     assert (better["first"], better["second"]) == ("low dose", "Gaussian")
-    assert better["mean difference, second less first"] > 0  # PSNR
+    assert better["mean difference, second less first"] > 0  # SSIM
     assert better["p, Holm"] < 0.001
 
 
 def test_the_text_says_what_it_is_and_holds_every_table() -> None:
     made = evaluation(some_records(3))
-    words = as_markdown(made)
-    assert words.startswith(f"# Denoising\n\n**{EVIDENCE}.** 3 virtual patients")
-    tables: Any = as_json(made)["tables"]
-    assert all(f"## {table['title']}\n" in words for table in tables.values())
-    assert as_json(made)["evidence"] == EVIDENCE
+    words = as_markdown(made, tables_of(made))
+    assert words.startswith("# Denoising\n\n**virtual patients - not clinical evidence.** 3 virtual patients")
+    document: Any = as_json(made, tables_of(made))
+    assert len(document["tables"]) == 14
+    assert all(f"## {table['title']}\n" in words for table in document["tables"].values())
+    assert document["evidence"] == "virtual patients - not clinical evidence"
 
 
 def test_two_patients_are_enough_and_one_is_not() -> None:
-    assert "– |" in as_markdown(evaluation(some_records(2)))  # no correlation of two
+    two = evaluation(some_records(2))
+    assert "– |" in as_markdown(two, tables_of(two))  # no correlation of two
     with pytest.raises(ValueError, match="at least 2"):
-        as_markdown(evaluation(some_records(1)))
+        tables_of(evaluation(some_records(1)))
 
 
 def test_the_worklist_has_an_empty_row_for_each_image() -> None:
@@ -188,6 +206,14 @@ def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     document = write_tables(evaluation(some_records(3)), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "tables.json").read_text()) == json.loads(json.dumps(document))
     assert sorted(one.name for one in (tmp_path / "out").iterdir()) == ["tables.json", "tables.md", "worklist.csv"]
+
+
+def test_no_probability_is_printed_as_nothing() -> None:
+    assert [Probability(p).text() for p in (1e-7, 0.0123, 1.0)] == ["< 0.0001", "0.0123", "1.0000"]
+
+
+def test_steps_of_the_surrogate_are_all_two_points_wide() -> None:
+    assert [reader_step(difference) for difference in range(-6, 7)] == [-3, -3, -2, -2, -1, -1, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_a_table_says_the_same_in_both_forms() -> None:

@@ -13,6 +13,7 @@ from pipelines.evaluation.denoising_record import Dose
 from pipelines.evaluation.retraining import ALONE, RETRAINED, SHIPPED, Sample
 from pipelines.networks.model_card import SHIPPED as FOLDER
 from pipelines.networks.model_card import read_card
+from tests.pipelines.training.studies import a_training_study
 
 
 def a_sample(patient: int, denoiser: str, rmse: float, dose: str = "half") -> Sample:
@@ -33,11 +34,22 @@ def test_the_site_counts_less_with_a_camera_that_the_shipped_networks_never_saw(
     assert full.geometry.views not in read_card(FOLDER / "denoiser.json").domain["views"]  # type: ignore[operator]
 
 
-def test_a_site_is_trained_for_measured_and_shown(tmp_path: Path) -> None:
-    learn, (test, *_) = retraining.site_split(retraining.plans(91, 3, 2))
-    studies = [one for plan in learn for one in retraining.training_set(plan)]
-    retraining.train_both(studies, 1, 0.01, tmp_path)
-    samples = retraining.measure(test, tmp_path, (Dose.EIGHTH,))
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
+    """Train for a second on small studies; return the folder, and the numbers of the networks that were told of."""
+    folder, told = tmp_path_factory.mktemp("site"), list[int]()
+    studies = [a_training_study(seed) for seed in range(3)]
+    retraining.train_both(studies, 1, 0.01, folder, lambda number, checked: told.append(number))
+    return folder, told
+
+
+def test_every_network_that_is_trained_is_told_of(trained: tuple[Path, list[int]]) -> None:
+    assert trained[1] == list(range(retraining.networks_to_train()))
+
+
+def test_a_site_is_measured_and_shown(trained: tuple[Path, list[int]]) -> None:
+    _, (test, *_) = retraining.site_split(retraining.plans(91, 2, 2))
+    samples = retraining.measure(test, trained[0], (Dose.EIGHTH,))
     by_name = {one.denoiser: one for one in samples}
     assert set(by_name) == {SHIPPED, RETRAINED, ALONE}
     assert all(one.rmse > 0.98 * one.ceiling_rmse for one in samples)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.networks.weights import ModelCard, WeightsError, read_card, read_model, write_model
+from pipelines.networks.weights import ModelCard, WeightsError, read_card, read_model, write_model, write_whole
 from tests.pipelines.networks.shared import a_denoiser
 
 
@@ -41,6 +41,14 @@ def test_the_same_weights_are_the_same_bytes(folder: Path, tmp_path: Path) -> No
     write_model(again, a_card(), [a_denoiser(seed).state_dict() for seed in (0, 1)])
     assert (again / "small.safetensors").read_bytes() == (folder / "small.safetensors").read_bytes()
     assert (again / "small.json").read_bytes() == (folder / "small.json").read_bytes()
+
+
+def test_a_file_is_replaced_as_a_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    write_whole(path, b"a long content")
+    write_whole(path, b"short")
+    assert path.read_bytes() == b"short"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_changed_weights_are_refused(folder: Path) -> None:

@@ -33,7 +33,14 @@ def test_a_model_without_thresholds_is_remarked_on_once() -> None:
 def test_what_could_not_be_tested_is_held_back() -> None:
     (finding,) = judge({"counts": float("nan"), "places": 1.0}, LIMITS, CHECKS)
     assert finding.verdict is Verdict.QUARANTINE
-    assert "could not test counts" in finding.text
+    assert finding.text == "the guard could not test counts: without that nothing is sent unseen"
+
+
+def test_the_reason_why_nothing_could_be_tested_stands_in_the_same_sentence() -> None:
+    (finding,) = judge({"counts": float("nan"), "places": 1.0}, LIMITS, CHECKS, "no heart was found")
+    assert finding.text == (
+        "the guard could not test counts since no heart was found: without that nothing is sent unseen"
+    )
 
 
 def test_half_a_pair_of_limits_still_holds() -> None:

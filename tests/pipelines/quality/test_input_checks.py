@@ -62,7 +62,7 @@ def test_an_acquisition_without_projections_or_counts_is_left_to_the_pipeline() 
         (EnergyWindow(68.0, 82.0), Verdict.QUARANTINE, "68-82 keV does not hold technetium's 140.5 keV"),
         (EnergyWindow(110.0, 150.0), Verdict.WARN, "unusual for technetium"),
         (EnergyWindow(138.0, 143.0), Verdict.WARN, "unusual for technetium"),
-        (EnergyWindow(0.0, 0.0), Verdict.WARN, "not stated"),
+        (EnergyWindow(126.45, 154.55, stated=False), Verdict.WARN, "not stated"),
     ],
 )
 def test_another_tracers_window_is_held_back_and_an_unusual_one_remarked_on(
@@ -86,6 +86,24 @@ def test_what_the_model_does_not_know_is_told_in_one_sentence() -> None:
         "the denoiser was not trained on such acquisitions: a matrix of 40 x 32 (known: 32 x 32); 24 views (known: "
         "30 to 64); pixels of 4.8 mm (known: 6.4 to 6.8)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("camera", "collimator", "words"),
+    [
+        ("Discovery NM/CT 670", "lehr ", None),
+        ("", "", None),
+        ("Ventri", "LEHR", "this camera Ventri (known: Discovery NM/CT 670 (virtual))"),
+        ("Ventri", "MEGP", "this camera Ventri (known: Discovery NM/CT 670 (virtual)); collimator MEGP (known: LEHR)"),
+    ],
+)
+def test_a_camera_that_the_model_does_not_know_is_remarked_on(camera: str, collimator: str, words: str | None) -> None:
+    domain = {**DOMAIN, "camera_models": ["Discovery NM/CT 670 (virtual)"], "collimators": ["LEHR"]}
+    acquisition = Acquisition("a", SOUND, camera_model=camera, collimator=collimator)
+    findings = input_findings(acquisition, domain, 1.0)
+    expected = () if words is None else (Finding(Verdict.WARN, f"the denoiser was not trained on {words}"),)
+    assert findings == expected
+    assert input_findings(acquisition, DOMAIN, 1.0) == (), "a card that names none is compared with none"
 
 
 def test_a_card_that_says_nothing_is_compared_with_nothing() -> None:

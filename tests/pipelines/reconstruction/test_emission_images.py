@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.reconstruction.emission_images import LEVELS, SUBSETS, emission_images, scatter_corrected_image
+from pipelines.reconstruction.emission_images import LEVEL_ITERATIONS, SUBSETS, emission_images, scatter_corrected_image
 from pipelines.reconstruction.reconstruct import Settings, reconstruct
 from tests.pipelines.training.maps import a_scan
 
@@ -14,8 +14,8 @@ from tests.pipelines.training.maps import a_scan
 def test_each_level_is_the_reconstruction_of_so_many_iterations() -> None:
     projections, _ = a_scan(0)
     images = emission_images(projections)
-    assert len(images.levels) == len(LEVELS)
-    for iterations, level in zip(LEVELS, images.levels, strict=True):
+    assert len(images.levels) == len(LEVEL_ITERATIONS)
+    for iterations, level in zip(LEVEL_ITERATIONS, images.levels, strict=True):
         alone = reconstruct(projections, Settings(iterations=iterations, subsets=SUBSETS))
         assert np.array_equal(level.values, alone.values)
 
@@ -35,7 +35,7 @@ def test_without_a_window_below_the_photopeak_there_is_no_scatter_image() -> Non
     projections, _ = a_scan(0)
     alone = replace(projections, counts=projections.counts[:1], windows=projections.windows[:1])
     assert emission_images(alone).scatter is None
-    assert len(emission_images(alone).levels) == len(LEVELS)
+    assert len(emission_images(alone).levels) == len(LEVEL_ITERATIONS)
 
 
 def test_correction_for_scatter_takes_activity_away() -> None:

@@ -31,6 +31,17 @@ def moved(still: Projections, rows: np.ndarray) -> Projections:
     return replace(still, counts=shifted_toward_head(still.counts[0, 0], rows)[None, None])
 
 
+def thinned(whole: Projections, dose: float, seed: int) -> Projections:
+    few = np.random.default_rng(seed).binomial(whole.counts.astype(np.int64), dose)
+    return replace(whole, counts=few.astype(np.float32))
+
+
+def on_crystal(projections: Projections) -> Projections:
+    counts = projections.counts.copy()
+    counts[..., :6, :] = counts[..., 27:, :] = 0.0
+    return replace(projections, counts=counts)
+
+
 def test_a_patient_who_lay_still_is_not_accused(still: Projections) -> None:
     motion = find_motion(still)
     assert motion.largest_mm == 0.0
@@ -45,6 +56,30 @@ def test_the_distance_and_the_views_are_found(still: Projections, rows: np.ndarr
     assert motion.largest_mm == pytest.approx(10.0 * np.ptp(rows), abs=5.0)
     assert motion.findings[0].verdict is Verdict.WARN
     assert "moved by" in motion.findings[0].text
+
+
+@pytest.mark.parametrize("dose", [1 / 4, 1 / 8, 1 / 20])
+def test_few_counts_are_no_motion(still: Projections, dose: float) -> None:
+    for seed in range(20):
+        assert find_motion(thinned(still, dose, seed)).largest_mm == 0.0
+
+
+@pytest.mark.parametrize("dose", [1.0, 1 / 4])
+@pytest.mark.parametrize("rows", [AFTER, FOR_A_WHILE], ids=["moved once", "moved and came back"])
+def test_a_crystal_that_ends_within_the_body_hides_no_motion(still: Projections, rows: np.ndarray, dose: float) -> None:
+    cut = on_crystal(moved(thinned(still, dose, 3), rows))
+    assert find_motion(on_crystal(thinned(still, dose, 3))).largest_mm == 0.0
+    assert find_motion(cut).largest_mm == pytest.approx(10.0 * np.ptp(rows), abs=6.0)
+
+
+def test_a_single_row_or_an_empty_view_shows_no_motion(still: Projections) -> None:
+    counts = still.counts.copy()
+    counts[..., :20, :] = counts[..., 21:, :] = 0.0
+    assert find_motion(replace(still, counts=counts)).largest_mm == 0.0
+    assert find_motion(replace(still, counts=np.zeros_like(counts))).largest_mm == 0.0
+    gap = still.counts.copy()
+    gap[:, :, 7] = 0.0
+    assert find_motion(replace(still, counts=gap)).largest_mm == 0.0
 
 
 def test_correction_brings_the_views_back(still: Projections) -> None:

@@ -21,7 +21,7 @@ def drawn(number: int, scatter_share: float = 0.5) -> MapSample:
 
 
 def center(values: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
-    """Return the centre of gravity as a share of the volume."""
+    """Return the center of gravity as a share of the volume."""
     total = values.double().sum()
     places = [torch.arange(size) + 0.5 for size in values.shape]
     middle = [

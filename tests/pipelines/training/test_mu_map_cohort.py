@@ -28,8 +28,8 @@ def test_a_virtual_patient_becomes_a_pair_with_heart_and_table(tmp_path: Path) -
     assert pair.part == order.plan.split.value
     assert pair.levels.shape == (2, 3, 64, 64, 64)
     assert pair.scatter is None  # this camera has one window
-    litres = float(pair.wall.astype(np.float64).sum()) * np.prod(pair.map_grid.voxel_mm) / 1e6
-    assert 0.05 < litres < 0.4
+    liters = float(pair.wall.astype(np.float64).sum()) * np.prod(pair.map_grid.voxel_mm) / 1e6
+    assert 0.05 < liters < 0.4
     mu = Volume(pair.mu_per_cm.astype(np.float32), pair.map_grid, Unit.PER_CM)
     assert find_table(mu).mu_per_cm.any()
     image = Volume(pair.levels[0, 1].astype(np.float32), pair.grid, Unit.PROPORTIONAL_COUNTS)

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
-from pipelines.reconstruction.emission_images import LEVELS, emission_images
+from pipelines.reconstruction.emission_images import LEVEL_ITERATIONS, emission_images
 from pipelines.training.mu_map_data import (
     PairMaker,
     known_slices,
@@ -30,7 +30,7 @@ def no_wall() -> Volume:
 def test_a_pair_holds_the_levels_as_shares_of_their_brightest_voxel() -> None:
     projections, mu_map = a_scan(0)
     pair, images = a_pair(0), emission_images(projections)
-    assert pair.levels.shape == (2, len(LEVELS), *images.levels[0].grid.shape)
+    assert pair.levels.shape == (2, len(LEVEL_ITERATIONS), *images.levels[0].grid.shape)
     last = images.levels[-1].values
     assert np.allclose(pair.levels[0, -1], last / last.max(), atol=1e-3)
     assert np.allclose(pair.mu_per_cm, mu_map.values, atol=1e-3)

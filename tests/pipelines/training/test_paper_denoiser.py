@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_a_training_leaves_weights_that_predict_full_dose(cohort: Cohort, tmp_pa
     predicted = predict(generator, np.ones((3, 64, 64), dtype=np.float32), batch=2)
     assert predicted.shape == (3, 64, 64)
     assert 0.0 <= float(predicted.min()) <= float(predicted.max()) <= 1.0
+
+
+def test_the_trainings_of_all_doses_lie_in_one_folder(cohort: Cohort, tmp_path: Path) -> None:
+    for dose in (0.5, 0.25):
+        train_paper(cohort, replace(FEW, dose=dose), Budget(epochs=0.5), tmp_path, name=f"paper-{dose:g}")
+    assert [read_model(name, tmp_path).card.settings["dose"] for name in ("paper-0.5", "paper-0.25")] == [0.5, 0.25]
+    assert (tmp_path / "paper-0.5-curves.json").read_text() != (tmp_path / "paper-0.25-curves.json").read_text()
 
 
 def test_a_prediction_becomes_as_many_counts_as_the_full_dose_has() -> None:
