@@ -16,6 +16,7 @@ from dicomnode.cli import (  # noqa: F401 - they add their commands
     limits,
     mu_map_training,
     network,
+    own_studies_evaluation,
     pipelines,
     retraining_evaluation,
     service,

@@ -169,7 +169,7 @@ def named_device(name: str) -> str:
 def read_archive(folder: Path) -> tuple[list[Any], list[tuple[str, Path]], str]:
     """Return all projections below a folder, their files with the patient, and what kind of patients they are of.
 
-    Files that hold none are passed over. Raises StudyUnsuitable if nothing is left.
+    The folder may be a single file. Files that hold none are passed over. Raises StudyUnsuitable if nothing is left.
     """
     from dicomnode.objects.elements import text, texts
     from dicomnode.objects.reader import read_acquisition, read_dataset_file
@@ -181,7 +181,7 @@ def read_archive(folder: Path) -> tuple[list[Any], list[tuple[str, Path]], str]:
     files: list[tuple[str, Path]] = []
     passed_over: list[str] = []
     virtual = True
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(path for path in (folder, *folder.rglob("*")) if path.is_file()):
         try:
             ds = read_dataset_file(path)
             if texts(ds, "ImageType")[:1] == ("DERIVED",):
