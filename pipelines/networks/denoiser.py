@@ -6,8 +6,6 @@ they are, and one network serves every dose, gated or not, of any matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,14 +21,11 @@ WIDTH = 16  # filters at full size; doubled at each halving
 HALVINGS = 3
 _PIXELS = 2**HALVINGS
 _SIGMAS = (0.0, 0.7, 1.2, 2.4)  # pixels, of the smooth estimates that the network mixes
-_USUAL = 2  # of them: the one to which the beat is added
+_USUAL = 2  # of them: the one it starts from
 _RADIUS = 7  # pixels, where the widest ends
 _SOURCES = 3  # the gate itself; its share of all gates, at this view; the same at the views beside it
-_BEATS = ((1, 1, 2.4), (3, 1, 1.2), (3, 1, 2.4), (3, 3, 1.7))  # gates, views, sigma in pixels: what it is smoothed over
-_NEAR = {1: (0.0, 1.0, 0.0), 3: (0.25, 0.5, 0.25)}  # weights of so many gates or views
-_CONSTANTS = 3
 _LEAST_BASE = 0.05  # counts, so that no root is taken of nothing
-_PREFERENCE = 4.0  # for the last estimate, before anything is learned: five sixths of the mixture
+_PREFERENCE = 4.0  # for the usual estimate, before anything is learned: five sixths of the mixture
 _ROUNDING = 0.2  # counts^0.5, where the corrected root bends away from zero
 
 
@@ -44,31 +39,25 @@ class Denoiser(nn.Module):
     """
 
     smoothing: Tensor
-    beat_smoothing: Tensor
-    nearness: Tensor  # [estimate, gate (3), view (3)]
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.width = width
         widths = [width * 2**level for level in range(HALVINGS + 1)]
         self.encoder = nn.ModuleList(
-            _block(before, after)
-            for before, after in zip((SEEN * VIEWS + len(_BEATS) + _CONSTANTS, *widths), widths, strict=False)
+            _block(before, after) for before, after in zip((SEEN * VIEWS + 3, *widths), widths, strict=False)
         )
         self.decoder = nn.ModuleList(
             _block(widths[level] + widths[level + 1], widths[level]) for level in reversed(range(HALVINGS))
         )
         self.correction = nn.Conv2d(width + SEEN * VIEWS, 1, 1)  # of features, and of the roots of counts themselves
-        self.mixing = nn.Conv2d(width, _SOURCES * len(_SIGMAS) + len(_BEATS), 1)
+        self.mixing = nn.Conv2d(width, _SOURCES * len(_SIGMAS), 1)
         for layer in (self.correction, self.mixing):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(torch.as_tensor(layer.bias))
         with torch.no_grad():
-            torch.as_tensor(self.mixing.bias)[-1] = _PREFERENCE
-        self.register_buffer("smoothing", _gaussians(_SIGMAS), persistent=False)
-        self.register_buffer("beat_smoothing", _gaussians([sigma for _, _, sigma in _BEATS]), persistent=False)
-        nearness = torch.tensor([[[g * v for v in _NEAR[views]] for g in _NEAR[gates]] for gates, views, _ in _BEATS])
-        self.register_buffer("nearness", nearness, persistent=False)
+            torch.as_tensor(self.mixing.bias)[len(_SIGMAS) + _USUAL] = _PREFERENCE
+        self.register_buffer("smoothing", _gaussians(), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # a third faster on CPUs
 
     def forward(self, frames: Tensor, context: Tensor) -> Tensor:
@@ -80,7 +69,7 @@ class Denoiser(nn.Module):
         rows, columns = frames.shape[-2:]
         context = _whole(context)
         frames = _whole(frames.flatten(1, 2)).reshape(-1, GATES, *context.shape[1:])
-        estimates, share = self._estimates(frames, context)
+        estimates, share = self._estimates(frames[:, 1], context)
         seen = _features(frames, context, estimates, share)
         features, layers = seen, []
         for block in self.encoder[:-1]:
@@ -99,41 +88,24 @@ class Denoiser(nn.Module):
         return expected[:, :rows, :columns]
 
     def _estimates(self, frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return smooth estimates `[batch, estimate, row, column]` of the middle frame, and its share of all counts.
-
-        No mixture of a gate and of all gates is both sharp and beating: a gate that is smoothed enough to be told from
-        noise has lost its wall. So the last estimates are the share of all gates and, added to it, how this gate and
-        those about it differ from it, smoothed.
-        """
-        share = _sum(frames[:, 1]) / _sum(context)
+        """Return smooth estimates `[batch, source * sigma, row, column]` of the middle frame, and its share of all."""
+        share = _sum(frames) / _sum(context)
         whole = share * context
         beside = 0.5 * (whole[:, REACH - 1] + whole[:, REACH + 1])
-        sources = torch.stack([frames[:, 1, REACH], whole[:, REACH], beside], dim=1)
+        sources = torch.stack([frames[:, REACH], whole[:, REACH], beside], dim=1)
         bordered = functional.pad(sources, (_RADIUS,) * 4, mode="replicate")
         smoothed = functional.conv2d(bordered.flatten(0, 1)[:, None], self.smoothing.to(sources.dtype))
-        smoothed = smoothed.reshape(len(frames), -1, *frames.shape[-2:])
-        beating = smoothed[:, len(_SIGMAS) + _USUAL, None] + self._beats(frames, whole)
-        return torch.cat([smoothed, beating.clamp_min(0.0)], dim=1), share
-
-    def _beats(self, frames: Tensor, whole: Tensor) -> Tensor:
-        """Return smooth differences `[batch, estimate, row, column]` of gates from their share of all, `whole`."""
-        near = slice(REACH - 1, REACH + 2)
-        counted = frames.sum(dim=(2, 3, 4), keepdim=True).clamp_min(1.0)
-        differences = frames[:, :, near] * (counted[:, 1:2] / counted) - whole[:, None, near]
-        beats = torch.einsum("bgvrc,egv->berc", differences, self.nearness.to(frames.dtype))
-        bordered = functional.pad(beats, (_RADIUS,) * 4, mode="replicate")
-        return functional.conv2d(bordered, self.beat_smoothing.to(frames.dtype), groups=len(_BEATS))
+        return smoothed.reshape(len(frames), -1, *frames.shape[-2:]), share
 
 
 def _features(frames: Tensor, context: Tensor, estimates: Tensor, share: Tensor) -> Tensor:
-    """Return what the first layer sees: roots of counts and of beats less that of the usual estimate, and constants."""
+    """Return what the first layer sees: roots of counts less that of the usual estimate, and three constants."""
     before, middle, after = frames.unbind(1)
     root = torch.sqrt(estimates[:, len(_SIGMAS) + _USUAL, None] + _LEAST_BASE)
     bright = middle.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0) / _sum(middle)  # counts of bright pixels
     constants = [value.expand_as(root) for value in (0.3 * torch.log(bright), 0.3 * torch.log(share))]
     gates = [_root(gate) - root for gate in (middle, before, after)]
-    beats = torch.sqrt(estimates[:, -len(_BEATS) :] + _LEAST_BASE) - root
-    return torch.cat([*gates, _root(context) * torch.sqrt(share) - root, beats, 0.2 * root, *constants], dim=1)
+    return torch.cat([*gates, _root(context) * torch.sqrt(share) - root, 0.2 * root, *constants], dim=1)
 
 
 def _sum(counts: Tensor) -> Tensor:
@@ -157,9 +129,9 @@ def _whole(counts: Tensor) -> Tensor:
     return functional.pad(counts, (0, -columns % _PIXELS, 0, -rows % _PIXELS), mode="replicate")
 
 
-def _gaussians(sigmas: Sequence[float]) -> Tensor:
+def _gaussians() -> Tensor:
     """Return the kernels `[sigma, 1, row, column]` of the smooth estimates; without width counts stay as they are."""
     offsets = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
-    lines = torch.stack([torch.exp(-0.5 * (offsets / max(sigma, 1e-3)) ** 2) for sigma in sigmas])
+    lines = torch.stack([torch.exp(-0.5 * (offsets / max(sigma, 1e-3)) ** 2) for sigma in _SIGMAS])
     lines /= lines.sum(dim=1, keepdim=True)
     return (lines[:, :, None] * lines[:, None, :])[:, None].float()
