@@ -27,6 +27,7 @@ from pipelines.networks.model_card import ModelCard
 from pipelines.perfusion.hearts import FEW_GATED_COUNTS, HeartImage, HeartReading, read_hearts
 from pipelines.perfusion.imaging import Prepared, corrections, in_one_sentence, prepare, shown_settings
 from pipelines.perfusion.options import VIRTUAL_FULL_DOSE, DenoisingOptions
+from pipelines.quality.beat_kept import beat_findings, beat_kept_percent
 from pipelines.quality.denoising_guard import CHECKS, HEART_RADIUS_MM, guard_figures, why_untested
 from pipelines.quality.dose import Dose, dose_of
 from pipelines.quality.guard import judge
@@ -77,6 +78,7 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
     reading = read_hearts(images, acquisition, options)
     heart = _shadow(acquisition.projections, reading)
     figures = _guard(acquisition.projections, denoised, ensemble, heart)
+    kept_percent = _beat_kept_percent(acquisition.projections, denoised, heart)
     made = shown_settings(after, options)
     return PipelineResult(
         derived=(
@@ -89,10 +91,11 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
             *before.findings,
             *input_findings(acquisition, ensemble.card.domain, dose.fraction),
             *judge(figures, ensemble.card.thresholds, CHECKS, why_untested(acquisition.projections, heart)),
+            *beat_findings(kept_percent),
             *_changes(acquisition.projections, reading),
             *reading.findings,
         ),
-        measurements=(*before.measurements, *_measurements(dose, figures)),
+        measurements=(*before.measurements, *_measurements(dose, figures, kept_percent)),
         hearts=reading.hearts,
     )
 
@@ -121,11 +124,16 @@ def _guard(
     """Return the guard's figures; `heart` masks the pixels that show the ventricle."""
 
     def predict(kept: Array, share: float) -> NDArray[np.float64]:
-        thinned = replace(projections, counts=kept[None], windows=(window,), photopeak=0)
-        return ensemble.denoise(thinned, 1.0).expected.photopeak_counts().astype(np.float64)
+        thinned = replace(projections, counts=kept[None, None], windows=(window,), photopeak=0)
+        return np.asarray(ensemble.denoise(thinned, 1.0).expected.photopeak_counts()[0], dtype=np.float64)
 
     window = projections.windows[projections.photopeak]
     return dict(guard_figures(projections, denoised, predict, heart, np.random.default_rng(_GUARD_SEED)))
+
+
+def _beat_kept_percent(projections: Projections, denoised: Denoised, heart: NDArray[np.bool_] | None) -> float:
+    """Return the share of the measured beat in the denoised gates; NaN where there is none or no heart was found."""
+    return float("nan") if heart is None else beat_kept_percent(projections, denoised.expected, heart)
 
 
 def _changes(projections: Projections, reading: HeartReading) -> tuple[Finding, ...]:
@@ -169,10 +177,12 @@ def _provenance(
     return Provenance("denoising", "", settings, acquisition.assumptions, corrections(after), headline)
 
 
-def _measurements(dose: Dose, figures: dict[str, float]) -> tuple[Measurement, ...]:
-    """Return the dose and the guard's figures as far as they could be made."""
+def _measurements(dose: Dose, figures: dict[str, float], kept_percent: float) -> tuple[Measurement, ...]:
+    """Return the dose, the beat that was kept, and the guard's figures, as far as they could be made."""
+    beat = (Measurement("Beat kept", kept_percent, "%"),) if math.isfinite(kept_percent) else ()
     return (
         Measurement("Dose fraction", dose.fraction, "1"),
+        *beat,
         *(Measurement(f"{_FIGURE}{name}", value, "1") for name, value in figures.items() if math.isfinite(value)),
     )
 

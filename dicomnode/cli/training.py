@@ -30,13 +30,6 @@ class Model(Enum):
     PAPER = "paper"
 
 
-class Preset(Enum):
-    """Learning rate of the paper's networks: as printed, or one that doesn't diverge."""
-
-    PAPER = "paper"
-    STABLE = "stable"
-
-
 @training.command()
 def denoiser(
     data: Annotated[Path, typer.Option(help="Folder of NM TOMO or GATED TOMO files, searched to its depths.")],
@@ -59,7 +52,6 @@ def denoiser(
     model: Annotated[Model, typer.Option(help="Our denoiser, or the paper's network as a baseline.")] = Model.OURS,
     dose: Annotated[float, typer.Option(min=0.01, max=0.99, help="Paper: the one dose it is trained for.")] = 0.5,
     gated: Annotated[bool, typer.Option("--gated", help="Paper: learn from single gates, not from their sum.")] = False,
-    preset: Annotated[Preset, typer.Option(help="Paper: its learning rate.")] = Preset.PAPER,
     guard_minutes: Annotated[
         float, typer.Option(min=0.0, help="Time to calibrate the guard on the held-out patients; 0: not at all.")
     ] = 20.0,
@@ -71,7 +63,7 @@ def denoiser(
     """
     from pipelines.images import UnsuitableAcquisition
     from pipelines.training.denoiser_data import split_by_patient
-    from pipelines.training.paper_denoiser import EPOCHS, LEARNING_RATES, PaperSettings, train_paper
+    from pipelines.training.paper_denoiser import EPOCHS, PaperSettings, train_paper
     from pipelines.training.progress import Budget
     from pipelines.training.progress_checkpoint import OtherTraining
 
@@ -91,7 +83,7 @@ def denoiser(
             if ours:
                 _train_ours(cohort, budget, out, seed, number, start, common)
             else:
-                paper = PaperSettings(dose, gated, seed, LEARNING_RATES[preset.value])
+                paper = PaperSettings(dose, gated, seed)
                 train_paper(cohort, paper, budget, out, **common)
     except (UnsuitableAcquisition, OtherTraining) as error:
         raise StudyUnsuitable(str(error)) from None
@@ -110,7 +102,7 @@ def _train_ours(
 
     settings = DenoiserSettings(seed=seed, members=members)
     if start is not None:
-        settings = replace(settings, width=int(start.card.settings["width"]), learning_rate=RETRAINING_RATE)
+        settings = replace(settings, width=start.card.width, learning_rate=RETRAINING_RATE)
     train_denoiser(cohort, settings, Course(budget), out, start=start, **common)
 
 

@@ -41,6 +41,7 @@ from pipelines.simulation.cohort import SimulatedStudy, StudyPlan, StudySettings
 from pipelines.simulation.truth import PatientTruth
 
 GATED_METHODS = KEPT  # half dose alone, as in the paper
+EJECTION_METHODS = (Method.LOW_DOSE, Method.EXPECTED)  # read at the doses below, too
 GATED_VIEWS = 4  # evenly over the arc, kept for figures
 HEART_RADIUS_MM = 60.0  # within which images are compared with the truth
 _SLICES = {
@@ -181,6 +182,11 @@ def evaluate(
         },
         gated=gated.quality,
         gated_ejection_percent=gated.ejection_percent,
+        ejection_percent={
+            dose.value: _ejections(case, dose, models, EJECTION_METHODS, one)
+            for dose, one in tried.items()
+            if dose is not Dose.HALF
+        },
         gated_beat_percent=gated.beat_percent,
         gated_ceiling=gated.ceiling,
         image_ceiling={dose.value: one.image_ceiling for dose, one in tried.items()},
@@ -240,11 +246,7 @@ class _Gated:
         low = case.low(Dose.HALF)
         made = estimates(low, Dose.HALF, models, tuple(method for method in GATED_METHODS if method in methods))
         full = case.study.projections
-        ejection = {FULL_DOSE: ejection_fraction(full, case.full_reading.ventricle)}
-        for method, estimate in made.items():
-            ungated = tried.methods.get(method) if tried else None
-            ventricle = ungated.reading.ventricle if ungated else None
-            ejection[method.value] = ejection_fraction(estimate.projections, ventricle)
+        at_full_dose = ejection_fraction(full, case.full_reading.ventricle)
         judged = {FULL_DOSE: full, **{method.value: one.projections for method, one in made.items()}}
         shown = {NOISE_FREE: case.study.expected, FULL_DOSE: full}
         shown |= {image_name(Dose.HALF, method): one.projections for method, one in made.items()}
@@ -255,7 +257,8 @@ class _Gated:
             ceiling=projection_quality(Method.FULL, case.ceiling(low, Dose.HALF), full),
             ejection_percent={
                 TRUTH: case.truth.ejection_fraction_percent,
-                **{name: value for name, value in ejection.items() if value is not None},
+                **({} if at_full_dose is None else {FULL_DOSE: at_full_dose}),
+                **_ejections_of(made, tried),
             },
             beat_percent={
                 name: beat_percent(one.photopeak_counts(), case.study.expected.photopeak_counts())
@@ -264,6 +267,23 @@ class _Gated:
             views=views,
             images={name: one.photopeak_counts()[:, list(views)] for name, one in shown.items()},
         )
+
+
+def _ejections(case: Case, dose: Dose, models: Models, methods: tuple[Method, ...], tried: _Tried) -> dict[str, float]:
+    """Return the ejection fractions in percent that are read from the gates of a low dose."""
+    wanted = tuple(method for method in methods if method in tried.methods)
+    return _ejections_of(estimates(case.low(dose), dose, models, wanted), tried)
+
+
+def _ejections_of(made: Mapping[Method, Estimate], tried: _Tried | None) -> dict[str, float]:
+    """Return the ejection fractions of gates; each method's ventricle is the one found in its ungated image."""
+    found = {}
+    for method, estimate in made.items():
+        ungated = tried.methods.get(method) if tried else None
+        percent = ejection_fraction(estimate.projections, ungated.reading.ventricle if ungated else None)
+        if percent is not None:
+            found[method.value] = percent
+    return found
 
 
 def _arrays(case: Case, tried: Mapping[Dose, _Tried], gated: _Gated) -> PatientArrays:

@@ -1,4 +1,4 @@
-"""The tables of image quality: projections, images, other scales, the truth, gates; each beside paper and ceiling."""
+"""The tables of image quality: projections, images, other scales, the truth; each beside paper and ceiling."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.agreement.image_quality import ImageQuality
-from pipelines.evaluation.denoising_arrays import FULL_DOSE
 from pipelines.evaluation.denoising_layout import Cell, Number, Spread, Table, spread
 from pipelines.evaluation.denoising_paper import IMAGE, PROJECTION, VOXEL_PEARSON, Pair, Printed
-from pipelines.evaluation.denoising_record import TRUTH, Dose, Method, MethodRecord, PatientRecord
+from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, PatientRecord
 
 Records = Sequence[PatientRecord]
 NOT_TRAINED = "not trained"
@@ -84,7 +83,7 @@ _SPACES = (
 def quality_tables(records: Records) -> tuple[Table, ...]:
     """Return all tables of image quality."""
     spaces = [_quality_table(records, space) for space in _SPACES]
-    return (*spaces, _other_scales(records), _voxel_pearson(records), _truth(records), _gated(records))
+    return (*spaces, _other_scales(records), _voxel_pearson(records), _truth(records))
 
 
 def of_method(records: Records, dose: Dose, method: Method) -> list[MethodRecord]:
@@ -221,43 +220,5 @@ def _truth(records: Records) -> Table:
     )
 
 
-def _gated(records: Records) -> Table:
-    names = [method.value for method in Method if any(method.value in record.gated for record in records)]
-    rows: list[tuple[Cell, ...]] = [("full", FULL_DOSE, None, None, None, *_ejection(records, FULL_DOSE))]
-    for name in names:
-        found = [record.gated[name] for record in records if name in record.gated]
-        rows.append((Dose.HALF.value, name, *_three(found), *_ejection(records, name)))
-    if Method.PAPER.value not in names:
-        rows.append((Dose.HALF.value, Method.PAPER.value, NOT_TRAINED, *[None] * 6))
-    best = [record.gated_ceiling for record in records]
-    rows.append((Dose.HALF.value, CEILING, *_three(best), *[None] * 4))
-    return Table(
-        "gated",
-        "Gates at half dose",
-        (
-            "dose", "method", "PSNR", "SSIM", "RMSE", "beat, % of the true one",
-            "ejection fraction less full dose's, points", "ejection fraction less the truth, points", "read in",
-        ),
-        tuple(rows),
-        "Projections gate by gate, scales as in Table 1. The paper prints no numbers: it found its gated predictions "
-        "over-smoothed. The beat is how the gates, each over its own counts, differ from their mean: noise leaves it "
-        "at 100 % on average, a method that makes gates alike brings it to 0. Ejection fractions: mean and sd of the "
-        "differences.",
-    )  # fmt: skip
-
-
-def _three(found: Sequence[ImageQuality]) -> tuple[Cell, ...]:
+def three_cells(found: Sequence[ImageQuality]) -> tuple[Cell, ...]:
     return tuple(spread([value(one) for one in found], 3 if name == "SSIM" else 2) for name, value in QUALITY.items())
-
-
-def _ejection(records: Records, name: str) -> tuple[Cell, ...]:
-    read = [record.gated_ejection_percent for record in records if name in record.gated_ejection_percent]
-    against_full = [one[name] - one[FULL_DOSE] for one in read if FULL_DOSE in one]
-    beats = [record.gated_beat_percent[name] for record in records if name in record.gated_beat_percent]
-    less_full = None if name == FULL_DOSE else spread(against_full, 1)
-    return (
-        spread(beats, 0),
-        less_full,
-        spread([one[name] - one[TRUTH] for one in read], 1),
-        f"{len(read)} of {len(records)}",
-    )

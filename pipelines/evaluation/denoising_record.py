@@ -106,6 +106,7 @@ class PatientRecord:
     methods: Mapping[str, Mapping[str, MethodRecord]]  # [dose][method]
     gated: Mapping[str, ImageQuality]  # [method]: gates at half dose, projections
     gated_ejection_percent: Mapping[str, float]  # [method, "full dose" or TRUTH], where it could be read
+    ejection_percent: Mapping[str, Mapping[str, float]]  # [dose below a half][method], where it could be read
     gated_beat_percent: Mapping[str, float]  # [method, "full dose"]: of the true beat
     gated_ceiling: ImageQuality
     image_ceiling: Mapping[str, ImageQuality]  # [dose]: reconstruction of the ceiling's

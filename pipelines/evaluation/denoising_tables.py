@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.evaluation.denoising_detection import NormalRecord
+from pipelines.evaluation.denoising_gated_tables import gated_tables
 from pipelines.evaluation.denoising_goals import goals_table
 from pipelines.evaluation.denoising_index_tables import index_tables
 from pipelines.evaluation.denoising_layout import Table
@@ -43,7 +44,9 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
     if len(patients) < 2:
         raise ValueError("a spread needs at least 2 patients")
     quality, indices = quality_tables(patients), index_tables(patients, normals)
-    return (goals_table(patients, normals), *quality, *indices, paired_tests_table(patients))
+    return (
+        goals_table(patients, normals), *quality, *gated_tables(patients), *indices, paired_tests_table(patients)
+    )  # fmt: skip
 
 
 def as_markdown(evaluation: Evaluation, tables: Sequence[Table]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pipelines.contract import Verdict
 from pipelines.evaluation.guard_damage import KINDS, Kind
 from pipelines.evaluation.guard_trial import REFUSED, SOUND, Outcome, Record
+from pipelines.training.model_card import VIRTUAL
 
 HELD_BACK = (Verdict.QUARANTINE.value, REFUSED)
 # Remarks on what a study is, not on whether it can be trusted: few counts, a heart that beats or shines faintly.
@@ -113,7 +114,7 @@ def _line(one: Catch) -> str:
 def as_json(records: Sequence[Record]) -> dict[str, object]:
     """Return tables and records as values that JSON can hold."""
     return {
-        "evidence": "virtual patients - not clinical evidence",
+        "evidence": VIRTUAL,
         "sound": {
             "studies": len(records),
             "warned_or_held_back": alarmed(records, (Verdict.WARN.value, *HELD_BACK)),

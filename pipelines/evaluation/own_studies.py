@@ -74,7 +74,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class DoseRecord:
-    """One study at one dose. Projections: photopeak, all gates and views; 0 to 255 as in `projection_quality`."""
+    """One study at one dose. Projections: photopeak, gates summed; 0 to 255 as in `projection_quality`."""
 
     dose: float
     low: ImageQuality
@@ -271,19 +271,20 @@ class _Tried:
         """Thin a study, denoise what is left, and compare both with the full counts."""
         low = thin(full.projections, dose, rng)
         denoised = denoise(low, dose, networks)
-        held_out = HeldOutCounts.of(full.projections, low, full.heart_pixels, rng)
-        predicted = (1.0 - dose) * denoised.expected.photopeak_counts().astype(np.float64)
-        gaussian_mm, filtered = best_gaussian(low, (1.0 - dose) / dose, held_out)
+        whole, seen = full.projections.ungated(), low.ungated()
+        held_out = HeldOutCounts.of(whole, seen, full.heart_pixels, rng)
+        predicted = (1.0 - dose) * denoised.expected.ungated().photopeak_counts().astype(np.float64)
+        gaussian_mm, filtered = best_gaussian(seen, (1.0 - dose) / dose, held_out)
         thinned = _Read.of(low, acquisition, dose, full)
         after = _Read.of(denoised.expected, acquisition, 1.0, full)
-        rest = _with(low, full.projections.photopeak_counts() - low.photopeak_counts())
+        rest = _with(seen, whole.photopeak_counts() - seen.photopeak_counts())
         others = _scaled(prepare(rest, Options(), full.prepared.motion).reconstruct("cpu"), 1.0 - dose)
         record = DoseRecord(
             dose=dose,
-            low=_quality(Method.LOW_DOSE, low, full),
-            gaussian=_quality(Method.GAUSSIAN, _with(low, low.photopeak_counts() + filtered), full),
-            full=_quality(Method.FULL, denoised.virtual_full_dose, full),
-            noise_rmse=held_out.noise_rmse * GRAY / float(full.projections.counts.max()),
+            low=_quality(Method.LOW_DOSE, seen, whole),
+            gaussian=_quality(Method.GAUSSIAN, _with(seen, seen.photopeak_counts() + filtered), whole),
+            full=_quality(Method.FULL, denoised.virtual_full_dose.ungated(), whole),
+            noise_rmse=held_out.noise_rmse * GRAY / float(whole.counts.max()),
             gaussian_mm=gaussian_mm,
             held_out=held_out.judge(predicted),
             gaussian_held_out=held_out.judge(filtered),
@@ -293,8 +294,8 @@ class _Tried:
         return cls(record, (thinned.shown(full, dose), after.shown(full, dose, denoised=True)))
 
 
-def _quality(method: Method, image: Projections, full: _Read) -> ImageQuality:
-    return projection_quality(method, Estimate(image), full.projections)
+def _quality(method: Method, image: Projections, whole: Projections) -> ImageQuality:
+    return projection_quality(method, Estimate(image), whole)
 
 
 def _scaled(volume: Volume, share: float) -> Volume:

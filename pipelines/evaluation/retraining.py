@@ -88,7 +88,7 @@ def train_both(
     cohort = split_by_patient(studies, seed)
     start = read_model("denoiser")
     course = Course(Budget(minutes=minutes))
-    usual = DenoiserSettings(seed=seed, members=start.card.members, width=int(start.card.settings["width"]))
+    usual = DenoiserSettings(seed=seed, members=start.card.members, width=start.card.width)
     retrain = replace(usual, learning_rate=RETRAINING_RATE)
     train_denoiser(cohort, retrain, course, folder / "retrained", evidence=VIRTUAL, report=report, start=start)
     train_denoiser(cohort, usual, course, folder / "alone", evidence=VIRTUAL, report=report_alone)

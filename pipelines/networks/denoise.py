@@ -1,4 +1,4 @@
-"""Denoises whole acquisitions: every window, gate and view through an ensemble of denoisers, counts kept per view."""
+"""Denoises whole acquisitions: every window and view through an ensemble of denoisers, counts and beat kept."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipelines.images import Array, Projections, UnsuitableAcquisition
 from pipelines.networks.denoiser import ARCHITECTURE, Denoiser
+from pipelines.networks.gates import gates_of
 from pipelines.networks.model_card import ModelCard, check_architecture
-from pipelines.networks.neighbors import gates_about, neighbor_views
+from pipelines.networks.neighbors import neighbor_views
 from pipelines.networks.weights import read_model
 
 LARGEST_BATCH = 32  # frames seen at a time
 _CPU_BATCH = 16  # the layers of more don't stay in a core's cache: a tenth slower
 # what a frame's passage through the U-Net holds at the same time: layers of `width` filters at full size, and inputs
-_ACTIVATIONS, _SEEN = 14, 90
+_ACTIVATIONS, _SEEN = 14, 40
 _WEIGHTS = 1970  # parameters of a network over the square of its width, at most
 
 
@@ -31,7 +31,7 @@ def load_denoiser(name: str = "denoiser", folder: Path | None = None) -> tuple[M
     """
     model = read_model(name, folder)
     check_architecture(model.card, ARCHITECTURE)
-    networks = tuple(Denoiser(int(model.card.settings["width"])) for _ in model.members)
+    networks = tuple(Denoiser(model.card.width) for _ in model.members)
     for member, network in enumerate(networks):
         model.fill(member, network)
     return model.card, networks
@@ -43,7 +43,7 @@ class Denoised:
 
     expected: Projections  # the expectation, without noise: for images and polar maps
     virtual_full_dose: Projections  # the measured counts and what the missing dose would have added on average
-    spread: Array  # standard deviation of `expected` over the ensemble `[window, gate, view, row, column]`
+    spread: Array  # standard deviation over the ensemble, all gates together `[window, view, row, column]`
     count_factor: NDArray[np.float64]  # measured over predicted counts `[window, view]`, already applied
 
 
@@ -71,11 +71,11 @@ def denoise(
 ) -> Denoised:
     """Return the expected counts at full dose of an acquisition that holds `dose_fraction` of it.
 
-    All energy windows are denoised, each for itself. The prediction of each view, summed over its gates, is scaled to
-    the counts measured there; how far is told in `count_factor`. `virtual_full_dose` is x + (1 - p) * expected, the
-    best estimate of the full-dose acquisition of which x is the share p. Memory grows with `batch` frames, not with
-    the study. Raises UnsuitableAcquisition for a dose fraction outside (0, 1] or negative counts, ValueError without
-    a network.
+    All energy windows are denoised, each for itself; of a gated study the sum of its gates, which each gate then has
+    its share of (`gates`). The prediction of each view is scaled to the counts measured there; how far is told in
+    `count_factor`. `virtual_full_dose` is x + (1 - p) * expected, the best estimate of the full-dose acquisition of
+    which x is the share p. Memory grows with `batch` frames. Raises UnsuitableAcquisition for a dose fraction outside
+    (0, 1] or negative counts, ValueError without a network.
     """
     if not 0.0 < dose_fraction <= 1.0:
         raise UnsuitableAcquisition(f"a dose fraction of {dose_fraction} is not in (0, 1]")
@@ -83,37 +83,37 @@ def denoise(
         raise UnsuitableAcquisition("projections hold negative counts: only counts as they were measured are denoised")
     if not networks:
         raise ValueError("a denoiser needs at least one network")
-    neighbors = neighbor_views(projections.geometry.angles_deg)
-    expected, spread = np.empty_like(projections.counts), np.empty_like(projections.counts)
-    for window, counts in enumerate(projections.counts):
-        expected[window], spread[window] = _ensemble(counts, neighbors, networks, device, batch)
-    measured = projections.counts.sum(axis=(1, 3, 4), dtype=np.float64)
-    factor = measured / np.maximum(expected.sum(axis=(1, 3, 4), dtype=np.float64), np.finfo(np.float32).tiny)
-    to_full_dose = (factor / dose_fraction)[:, None, :, None, None].astype(np.float32)
-    expected *= to_full_dose
-    spread *= to_full_dose
-    full = projections.counts + np.float32(1.0 - dose_fraction) * expected
+    geometry, counts = projections.geometry, projections.counts
+    neighbors = neighbor_views(geometry.angles_deg)
+    whole = counts.sum(axis=1)
+    spread, factor = np.empty_like(whole), np.empty(whole.shape[:2])
+    expected = np.empty_like(counts)
+    for window, measured in enumerate(whole):
+        mean, spread[window] = _ensemble(measured, neighbors, networks, device, batch)
+        factor[window] = _counts(measured) / np.maximum(_counts(mean), np.finfo(np.float32).tiny)
+        mean *= factor[window, :, None, None].astype(np.float32)
+        expected[window] = gates_of(mean, counts[window], neighbors, geometry.pixel_size_mm)
+    expected /= np.float32(dose_fraction)
+    spread *= (factor / dose_fraction)[:, :, None, None].astype(np.float32)
+    full = counts + np.float32(1.0 - dose_fraction) * expected
     return Denoised(replace(projections, counts=expected), replace(projections, counts=full), spread, factor)
+
+
+def _counts(views: Array) -> NDArray[np.float64]:
+    return np.asarray(views.sum(axis=(1, 2), dtype=np.float64))
 
 
 def _ensemble(
     counts: Array, neighbors: NDArray[np.int64], networks: Sequence[Denoiser], device: str, batch: int
 ) -> tuple[Array, Array]:
-    """Return mean and standard deviation over the networks for the counts `[gate, view, row, column]` of a window."""
-    gates = torch.from_numpy(np.ascontiguousarray(counts))
-    context = gates.sum(dim=0)
+    """Return mean and standard deviation over the networks for the counts `[view, row, column]` of a window."""
+    frames = torch.from_numpy(np.ascontiguousarray(counts))
     mean, spread = np.empty_like(counts), np.empty_like(counts)
     ready = [network.to(device).eval() for network in networks]
     with torch.inference_mode():
-        for gate in range(len(gates)):
-            beside = gates[gates_about(gate, len(gates))]
-            for start in range(0, len(neighbors), batch):
-                about = torch.from_numpy(neighbors[start : start + batch])
-                seen: tuple[Tensor, Tensor] = (
-                    beside[:, about].transpose(0, 1).to(device),
-                    context[about].to(device),
-                )
-                members = torch.stack([network(*seen) for network in ready])
-                mean[gate, start : start + batch] = members.mean(dim=0).cpu().numpy()
-                spread[gate, start : start + batch] = members.std(dim=0, correction=0).cpu().numpy()
+        for start in range(0, len(neighbors), batch):
+            seen = frames[torch.from_numpy(neighbors[start : start + batch])].to(device)
+            members = torch.stack([network(seen) for network in ready])
+            mean[start : start + batch] = members.mean(dim=0).cpu().numpy()
+            spread[start : start + batch] = members.std(dim=0, correction=0).cpu().numpy()
     return mean, spread

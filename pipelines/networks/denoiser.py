@@ -1,7 +1,8 @@
-"""Our denoiser: a compact U-Net that estimates a projection's expected counts from it and the views and gates about it.
+"""Our denoiser: a compact U-Net that estimates a projection's expected counts from it and the views beside it.
 
 It is told no dose: it works on counts whose noise is made even (Anscombe 1948), so the counts themselves say how noisy
-they are, and one network serves every dose, gated or not, of any matrix.
+they are, and one network serves every dose and any matrix. Of a gated study it sees all gates together; what each gate
+holds is the business of `gates`.
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ from pipelines.networks.neighbors import REACH
 
 ARCHITECTURE = DENOISER
 VIEWS = 2 * REACH + 1
-GATES = 3  # the one before, itself, the one after
-SEEN = GATES + 1  # and the context
 WIDTH = 16  # filters at full size; doubled at each halving
 HALVINGS = 3
 _PIXELS = 2**HALVINGS
 _SIGMAS = (0.0, 0.7, 1.2, 2.4)  # pixels, of the smooth estimates that the network mixes
 _USUAL = 2  # of them: the one it starts from
 _RADIUS = 7  # pixels, where the widest ends
-_SOURCES = 3  # the gate itself; its share of all gates, at this view; the same at the views beside it
+_SOURCES = 2  # the view itself; the mean of the views on both sides of it
 _LEAST_BASE = 0.05  # counts, so that no root is taken of nothing
-_PREFERENCE = 4.0  # for the usual estimate, before anything is learned: five sixths of the mixture
+_PREFERENCE = 4.0  # for the usual estimate, before anything is learned: nine tenths of the mixture
 _ROUNDING = 0.2  # counts^0.5, where the corrected root bends away from zero
 
 
@@ -33,9 +32,6 @@ class Denoiser(nn.Module):
     """U-Net on the roots of counts: mixes smooth estimates of the middle frame in each pixel and corrects the mixture.
 
     Mixing is what keeps a hot spot that is brighter than any it has learned from: its height is measured, not recalled.
-    `frames` are the counts of one gate, of the one before and the one after it, at a view and its neighbors; `context`
-    is all that was counted at these views in the same study. Where the study isn't gated all of them are the same.
-    Without the gates about it a gate of few counts looks like any other, and the beat would be averaged away.
     """
 
     smoothing: Tensor
@@ -45,32 +41,30 @@ class Denoiser(nn.Module):
         self.width = width
         widths = [width * 2**level for level in range(HALVINGS + 1)]
         self.encoder = nn.ModuleList(
-            _block(before, after) for before, after in zip((SEEN * VIEWS + 3, *widths), widths, strict=False)
+            _block(before, after) for before, after in zip((VIEWS + 2, *widths), widths, strict=False)
         )
         self.decoder = nn.ModuleList(
             _block(widths[level] + widths[level + 1], widths[level]) for level in reversed(range(HALVINGS))
         )
-        self.correction = nn.Conv2d(width + SEEN * VIEWS, 1, 1)  # of features, and of the roots of counts themselves
+        self.correction = nn.Conv2d(width + VIEWS, 1, 1)  # of features, and of the roots of counts themselves
         self.mixing = nn.Conv2d(width, _SOURCES * len(_SIGMAS), 1)
         for layer in (self.correction, self.mixing):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(torch.as_tensor(layer.bias))
         with torch.no_grad():
-            torch.as_tensor(self.mixing.bias)[len(_SIGMAS) + _USUAL] = _PREFERENCE
+            torch.as_tensor(self.mixing.bias)[_USUAL] = _PREFERENCE
         self.register_buffer("smoothing", _gaussians(), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # a third faster on CPUs
 
-    def forward(self, frames: Tensor, context: Tensor) -> Tensor:
+    def forward(self, frames: Tensor) -> Tensor:
         """Return the expected counts `[batch, row, column]` of the middle frame, all positive.
 
-        `frames` are counts `[batch, gate (3), view (5), row, column]`, `context` counts `[batch, view (5), row,
-        column]` of any number of rows and columns.
+        `frames` are counts `[batch, view (5), row, column]` of any number of rows and columns.
         """
         rows, columns = frames.shape[-2:]
-        context = _whole(context)
-        frames = _whole(frames.flatten(1, 2)).reshape(-1, GATES, *context.shape[1:])
-        estimates, share = self._estimates(frames[:, 1], context)
-        seen = _features(frames, context, estimates, share)
+        frames = _whole(frames)
+        estimates = self._estimates(frames)
+        seen = _features(frames, estimates[:, _USUAL, None])
         features, layers = seen, []
         for block in self.encoder[:-1]:
             features = block(features)
@@ -81,31 +75,26 @@ class Denoiser(nn.Module):
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = block(torch.cat([larger, layers.pop()], dim=1))
         mixture = (torch.softmax(self.mixing(features), dim=1) * estimates).sum(dim=1, keepdim=True)
-        correction = self.correction(torch.cat([features, seen[:, : SEEN * VIEWS]], dim=1))
+        correction = self.correction(torch.cat([features, seen[:, :VIEWS]], dim=1))
         corrected = torch.sqrt(mixture + _LEAST_BASE) + correction
         # as the square of the root where that is positive, falling smoothly to zero where it isn't
         expected: Tensor = (0.5 * (corrected + torch.sqrt(corrected.square() + _ROUNDING**2))).square()[:, 0]
         return expected[:, :rows, :columns]
 
-    def _estimates(self, frames: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Return smooth estimates `[batch, source * sigma, row, column]` of the middle frame, and its share of all."""
-        share = _sum(frames) / _sum(context)
-        whole = share * context
-        beside = 0.5 * (whole[:, REACH - 1] + whole[:, REACH + 1])
-        sources = torch.stack([frames[:, REACH], whole[:, REACH], beside], dim=1)
+    def _estimates(self, frames: Tensor) -> Tensor:
+        """Return smooth estimates `[batch, source * sigma, row, column]` of the middle frame."""
+        beside = 0.5 * (frames[:, REACH - 1] + frames[:, REACH + 1])
+        sources = torch.stack([frames[:, REACH], beside], dim=1)
         bordered = functional.pad(sources, (_RADIUS,) * 4, mode="replicate")
         smoothed = functional.conv2d(bordered.flatten(0, 1)[:, None], self.smoothing.to(sources.dtype))
-        return smoothed.reshape(len(frames), -1, *frames.shape[-2:]), share
+        return smoothed.reshape(len(frames), -1, *frames.shape[-2:])
 
 
-def _features(frames: Tensor, context: Tensor, estimates: Tensor, share: Tensor) -> Tensor:
-    """Return what the first layer sees: roots of counts less that of the usual estimate, and three constants."""
-    before, middle, after = frames.unbind(1)
-    root = torch.sqrt(estimates[:, len(_SIGMAS) + _USUAL, None] + _LEAST_BASE)
-    bright = middle.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0) / _sum(middle)  # counts of bright pixels
-    constants = [value.expand_as(root) for value in (0.3 * torch.log(bright), 0.3 * torch.log(share))]
-    gates = [_root(gate) - root for gate in (middle, before, after)]
-    return torch.cat([*gates, _root(context) * torch.sqrt(share) - root, 0.2 * root, *constants], dim=1)
+def _features(frames: Tensor, usual: Tensor) -> Tensor:
+    """Return what the first layer sees: roots of counts less that of the usual estimate, that root, brightness."""
+    root = torch.sqrt(usual + _LEAST_BASE)
+    bright = frames.square().sum(dim=(1, 2, 3), keepdim=True).clamp_min(1.0) / _sum(frames)  # counts of bright pixels
+    return torch.cat([_root(frames) - root, 0.2 * root, (0.3 * torch.log(bright)).expand_as(root)], dim=1)
 
 
 def _sum(counts: Tensor) -> Tensor:

@@ -39,6 +39,14 @@ class ModelCard:
         """Number of networks of the ensemble."""
         return len(self.seeds)
 
+    @property
+    def width(self) -> int:
+        """Filters of the network's first layer. Raises WeightsError if the card doesn't state a number of them."""
+        stated = self.settings.get("width")
+        if not isinstance(stated, int) or stated < 1:
+            raise WeightsError(f"the model {self.name}: settings.width is {stated!r}, expected a number of filters")
+        return stated
+
 
 def checked_card(name: str, folder: Path | None, architecture: str) -> ModelCard:
     """Return the card of a model, from a site's folder or of those that are shipped, once its files are found whole.

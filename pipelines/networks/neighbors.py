@@ -1,4 +1,4 @@
-"""What stands beside what: views of an orbit by their angles, not by the order of storage; gates of a beat."""
+"""What stands beside what: views of an orbit by their angles, not by the order of storage."""
 
 from __future__ import annotations
 
@@ -29,8 +29,3 @@ def neighbor_views(angles_deg: Sequence[float], reach: int = REACH) -> NDArray[n
     for _ in range(reach):
         columns = [previous[columns[0]], *columns, following[columns[-1]]]
     return np.stack(columns, axis=1)
-
-
-def gates_about(gate: int, gates: int) -> list[int]:
-    """Return the indices of the gate before, of itself and of the one after; the first follows on the last."""
-    return [(gate - 1) % gates, gate, (gate + 1) % gates]

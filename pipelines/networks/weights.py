@@ -67,6 +67,8 @@ def read_model(name: str, folder: Path | None = None) -> TrainedModel:
     members: list[dict[str, Tensor]] = [{} for _ in range(card.members)]
     for key, value in tensors.items():
         number, _, parameter = key.partition(".")
+        if not number.isdecimal() or int(number) >= len(members):
+            raise WeightsError(f"{name}.safetensors: {key!r} is no parameter of the {len(members)} members of the card")
         members[int(number)][parameter] = value.float() if value.dtype is float16 else value
     return TrainedModel(card, tuple(members))
 

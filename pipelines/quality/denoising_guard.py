@@ -15,7 +15,6 @@ from pipelines.quality.heart_shadow import HeartPlaces
 from pipelines.quality.held_out import PLACE_TOLERANCE, HeldOutTest, Predict, held_out_test
 
 HEART_RADIUS_MM = 60.0
-_SPLITS, _SPLITS_OF_GATED = 4, 2  # a gated study holds eight times the pixels
 
 CHECKS = (
     Check("misfit", "the denoised projections don't foretell photons that were held out"),
@@ -38,15 +37,15 @@ def guard_figures(
 ) -> Mapping[str, float]:
     """Return the figures of `CHECKS` for an acquisition; the larger, the stranger. NaN is what could not be tested.
 
-    `heart` masks the pixels `[view, row, column]` that show the heart, None: it was not found. `predict` denoises
-    counts of the photopeak `[gate, view, row, column]` to their own expectation.
+    They concern all gates together, for that is what networks see. `heart` masks the pixels `[view, row, column]` that
+    show the heart, None: it was not found. `predict` denoises counts of the photopeak `[view, row, column]` to their
+    own expectation.
     """
-    counts = projections.photopeak_counts()
+    counts = projections.photopeak_counts().sum(axis=0)
     places = None if heart is None else HeartPlaces.of(projections.geometry, heart)
     test = _UNTESTED
     if holds_whole_counts(counts):
-        splits = _SPLITS if projections.gates == 1 else _SPLITS_OF_GATED
-        test = held_out_test(counts, predict, heart, places, rng, splits)
+        test = held_out_test(counts, predict, heart, places, rng)
     return {
         "misfit": test.misfit,
         "view_misfit": test.view_misfit,
@@ -79,5 +78,5 @@ def _spread_percent(projections: Projections, denoised: Denoised, heart: NDArray
     if heart is None:
         return float("nan")
     expected = denoised.expected.photopeak_counts().sum(axis=0, dtype=np.float64)
-    spread = denoised.spread[projections.photopeak].sum(axis=0, dtype=np.float64)
-    return 100.0 * float(spread[heart].sum() / max(expected[heart].sum(), 1e-9))
+    spread = denoised.spread[projections.photopeak]
+    return 100.0 * float(spread[heart].sum(dtype=np.float64) / max(expected[heart].sum(), 1e-9))

@@ -57,13 +57,13 @@ def held_out_test(
     rng: np.random.Generator,
     splits: int = SPLITS,
 ) -> HeldOutTest:
-    """Test a prediction on whole counts `[gate, view, row, column]`.
+    """Test a prediction on whole counts `[view, row, column]`.
 
     `heart` masks the pixels `[view, row, column]` that show the heart, `places` lie in it; `predict(kept, share)`
     returns the expected value of `kept`. Raises ValueError on counts that aren't whole.
     """
-    if counts.ndim != 4 or not holds_whole_counts(counts):
-        raise ValueError("photons can be held out of whole, positive counts [gate, view, row, column] alone")
+    if counts.ndim != 3 or not holds_whole_counts(counts):
+        raise ValueError("photons can be held out of whole, positive counts [view, row, column] alone")
     whole = np.rint(counts).astype(np.int64)
     sums = [_one_split(whole, predict, heart, places, rng) for _ in range(splits)]
     # held-out sets of two splits share a fifth of their photons: their mean varies by so much less than one of them
@@ -107,16 +107,15 @@ def _one_split(
     held = (whole - kept).astype(np.float64)
     expected = np.asarray(predict(kept.astype(np.float32), KEPT), dtype=np.float64) * (1.0 - KEPT) / KEPT
     misfit = _misfit(held, expected)
-    # gates are summed: the sums stay those of Poisson counts
-    error, mean = (held - expected).sum(axis=0), expected.sum(axis=0)
-    views = misfit.sum(axis=(1, 3, 4))
+    error = held - expected
+    views = misfit.sum(axis=(2, 3))
     if heart is None or places is None:
         return _Sums(views, np.full(3, np.nan), np.full(3, np.nan), np.full((3, 1), np.nan))
     return _Sums(
         views,
-        (misfit * heart).sum(axis=(1, 2, 3, 4)),
-        np.array([error[heart].sum(), mean[heart].sum(), mean[heart].sum()]),
-        places.gathered(error, mean, _BLUR_MM),
+        (misfit * heart).sum(axis=(1, 2, 3)),
+        np.array([error[heart].sum(), expected[heart].sum(), expected[heart].sum()]),
+        places.gathered(error, expected, _BLUR_MM),
     )
 
 

@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.images import Projections, UnsuitableAcquisition
-from pipelines.networks.neighbors import REACH, gates_about, neighbor_views
+from pipelines.networks.neighbors import REACH, neighbor_views
 
 Counts = NDArray[np.uint16]
 MARGIN = 4  # empty rows that are kept beyond those with counts
 WALK = 4  # neighboring views that are thinned together
-GATED_SHARE = 0.5  # of the studies that are drawn, where there are any
-SINGLE_GATE_SHARE = 0.8  # of the gated ones: one gate is learned from, not their sum
 VALIDATION_SHARE = 0.1
 VALIDATION_DOSES = (1 / 2, 1 / 4, 1 / 8)
 
@@ -109,8 +107,7 @@ def _shuffled(patient: str, seed: int) -> str:
 class Batch:
     """Frames to learn from: counts that the network sees and, of the middle frame, those held out from it."""
 
-    frames: NDArray[np.float32]  # [batch, gate (3: before, itself, after), view (5), row, column]
-    context: NDArray[np.float32]  # [batch, view (5), row, column]
+    frames: NDArray[np.float32]  # [batch, view (5), row, column]
     held_out: NDArray[np.float32]  # [batch, row, column]
     odds: NDArray[np.float32]  # [batch]: expected held-out counts for each count that is seen, (1 - p) / p
 
@@ -124,20 +121,14 @@ def draw_batch(
 ) -> Batch:
     """Return `frames` random frames (a multiple of 4) cut to `crop` rows and columns.
 
-    Four neighboring views come of each study that is drawn; where there are gated studies, every other one is gated,
-    however few they are: a beat is harder to learn than a body. The share p that is seen is drawn log-uniformly from
-    `kept`; of a gated study one gate is used mostly, with what is seen of the other gates about it.
+    Four neighboring views come of each study that is drawn, of a gated one the sum of its gates. The share p that is
+    seen is drawn log-uniformly from `kept`.
     """
     groups = []
-    gated = [study for study in studies if study.gates > 1]
     for _ in range(frames // WALK):
-        among = gated if gated and rng.random() < GATED_SHARE else studies
-        study = among[int(rng.integers(len(among)))]
-        share = float(np.exp(rng.uniform(*np.log(kept))))
-        single = study.gates > 1 and rng.random() < SINGLE_GATE_SHARE
-        groups.append(_group(study, rng, share, int(rng.integers(study.gates)) if single else None, crop))
-    seen, context, held_out, odds = (np.concatenate(parts) for parts in zip(*groups, strict=True))
-    return Batch(seen, context, held_out, odds)
+        study = studies[int(rng.integers(len(studies)))]
+        groups.append(_group(study, rng, float(np.exp(rng.uniform(*np.log(kept)))), crop))
+    return Batch(*(np.concatenate(parts) for parts in zip(*groups, strict=True)))
 
 
 def validation_batches(
@@ -149,34 +140,20 @@ def validation_batches(
     return [draw_batch(studies, rng, frames, crop, (dose, dose)) for dose in doses]
 
 
-Group = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Group = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def _group(
-    study: TrainingStudy, rng: np.random.Generator, share: float, gate: int | None, crop: tuple[int, int]
-) -> Group:
-    """Return seen frames, context, held-out counts and odds of four neighboring views; `gate` None: ungated."""
+def _group(study: TrainingStudy, rng: np.random.Generator, share: float, crop: tuple[int, int]) -> Group:
+    """Return seen frames, held-out counts and odds of four neighboring views."""
     views = _walk(study, int(rng.integers(study.views)))
     needed = np.unique(study.neighbors[views])
-    counts = _cropped(study.counts[:, needed, slice(*study.rows)], rng, crop).astype(np.int64)
+    counts = study.counts[:, needed, slice(*study.rows)].sum(axis=0, dtype=np.int64)
+    counts = _cropped(counts, rng, crop)
+    seen = rng.binomial(counts, share)
     about = np.searchsorted(needed, study.neighbors[views])
-    if gate is None:
-        own = counts.sum(axis=0)
-        seen = rng.binomial(own, share)
-        context, beside = seen, [seen, seen, seen]
-    else:
-        own = counts[gate]
-        thinned = rng.binomial(counts, share)
-        seen, context = thinned[gate], thinned.sum(axis=0)
-        beside = [thinned[other] for other in gates_about(gate, study.gates)]
-    held_out = (own - seen)[about[:, REACH]]
+    held_out = (counts - seen)[about[:, REACH]]
     odds = np.full(len(views), (1.0 - share) / share, dtype=np.float32)
-    return (
-        np.stack([one[about] for one in beside], axis=1).astype(np.float32),
-        context[about].astype(np.float32),
-        held_out.astype(np.float32),
-        odds,
-    )
+    return seen[about].astype(np.float32), held_out.astype(np.float32), odds
 
 
 def _walk(study: TrainingStudy, start: int) -> NDArray[np.int64]:
@@ -186,7 +163,7 @@ def _walk(study: TrainingStudy, start: int) -> NDArray[np.int64]:
     return np.array(views)
 
 
-def _cropped(counts: Counts, rng: np.random.Generator, crop: tuple[int, int]) -> Counts:
+def _cropped(counts: NDArray[np.int64], rng: np.random.Generator, crop: tuple[int, int]) -> NDArray[np.int64]:
     """Return a random window of rows and columns; what is smaller stands at a random place among empty pixels.
 
     This is how a heart that lies higher or lower on the detector looks; turning or mirroring would be no patient.

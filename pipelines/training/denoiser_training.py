@@ -26,7 +26,7 @@ from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "deviance per pixel of held-out counts"
 RETRAINING_RATE = 1e-3  # a third of the usual: networks that have learned shall not forget
-VERSION = "1.1.0"  # of network and training; it changes with everything that changes the weights
+VERSION = "2.0.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.02  # share of the budget in which the learning rate rises
 _LEAST_RATE = 0.01  # share of the learning rate at the end
 
@@ -65,8 +65,8 @@ def train_denoiser(
     OtherTraining if the folder holds one with other settings, another budget, other data or another start,
     WeightsError if the networks to start from have another width.
     """
-    if start is not None and int(start.card.settings["width"]) != settings.width:
-        found = start.card.settings["width"]
+    if start is not None and start.card.width != settings.width:
+        found = start.card.width
         raise WeightsError(f"{start.card.name}: networks of width {found} can't go on as networks of {settings.width}")
     origin = "" if start is None else start.card.sha256
     stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION, "start": origin}
@@ -178,8 +178,7 @@ class DenoiserLearner:
 
 def deviance(network: Denoiser, batch: Batch, device: str = "cpu") -> Tensor:
     """Return twice the log-likelihood that the prediction of the held-out counts lacks, per pixel."""
-    expected = network(_tensor(batch.frames, device), _tensor(batch.context, device))
-    return _deviance(expected, batch, device)
+    return _deviance(network(_tensor(batch.frames, device)), batch, device)
 
 
 @torch.inference_mode()
@@ -187,8 +186,8 @@ def held_out_deviance(networks: Sequence[Denoiser], batches: Sequence[Batch], de
     """Return the deviance per pixel of the mean prediction of an ensemble."""
     total = 0.0
     for batch in batches:
-        frames, context = _tensor(batch.frames, device), _tensor(batch.context, device)
-        expected = torch.stack([network(frames, context) for network in networks]).mean(dim=0)
+        frames = _tensor(batch.frames, device)
+        expected = torch.stack([network(frames) for network in networks]).mean(dim=0)
         total += float(_deviance(expected, batch, device))
     return total / len(batches)
 

@@ -10,13 +10,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipelines.images import UnsuitableAcquisition
 from pipelines.networks.adversarial import PIXELS, Discriminator, Generator
@@ -31,8 +30,8 @@ from pipelines.training.progress_loop import Course, train
 EPOCHS = 50  # "about 50"
 L2_WEIGHT = 100.0  # against 1 for the adversarial loss
 LOSS = "RMSE, 0 to 255 of each study's own maximum"
-VERSION = "1.0.0"
-LEARNING_RATES: Mapping[str, float] = MappingProxyType({"paper": 1e-3, "stable": 2e-4})
+VERSION = "1.1.0"
+LEARNING_RATE = 1e-3
 _BETAS = (0.5, 0.999)  # not printed; usual for adversarial training
 _SCALE = 255.0
 
@@ -46,8 +45,8 @@ class PaperSettings:
     dose: float = 0.5
     gated: bool = False  # frames are single gates
     seed: int = 0
-    learning_rate: float = LEARNING_RATES["paper"]
-    frames: int = 32  # of one step: as many as an ungated study has
+    learning_rate: float = LEARNING_RATE
+    frames: int = 8  # of one step
 
 
 @dataclass(frozen=True)
@@ -184,10 +183,10 @@ class PaperLearner:
 
     def _update_generator(self, low: Tensor, full: Tensor, predicted: Tensor) -> float:
         judged = self._discriminator(low, predicted)
-        error = mse_loss(predicted, full)
+        error = (predicted - full).square().mean(dim=(1, 2, 3)).sqrt().mean()  # the L2 norm of each frame
         adversarial = binary_cross_entropy_with_logits(judged, torch.ones_like(judged))
         self._pair.descend("generator", L2_WEIGHT * error + adversarial)
-        return _SCALE * float(error.detach().sqrt())
+        return _SCALE * float(error.detach())
 
     def check(self) -> float:
         """Return the mean RMSE of held-out patients."""

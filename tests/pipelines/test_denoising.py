@@ -118,6 +118,8 @@ def test_a_gated_study_keeps_its_gates_and_is_read_before_and_after(models: Path
     result = _run(models, gates=8)
     assert projections_of(result).gates == 8
     assert all(heart.function is not None for heart in result.hearts)
+    (kept,) = (one.value for one in result.measurements if one.name == "Beat kept")
+    assert kept == pytest.approx(100.0, abs=2.0)
 
 
 def test_the_same_study_gives_the_same_bits_and_the_same_verdict(models: Path) -> None:

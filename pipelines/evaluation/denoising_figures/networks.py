@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from pipelines.evaluation.denoising_figures.layers import Block, Shape, blocks_of, layers_of, weights_of
 from pipelines.evaluation.denoising_figures.page import SMALL_PT, TEXT_PT, after, bare, beyond, new_page
 from pipelines.networks.adversarial import PIXELS, Discriminator, Generator
-from pipelines.networks.denoiser import GATES, VIEWS, Denoiser
+from pipelines.networks.denoiser import VIEWS, Denoiser
 from pipelines.report.colors import BLUE, FAINT, INK, PALE
 from pipelines.report.lettering import width_px
-from pipelines.training.paper_denoiser import EPOCHS, L2_WEIGHT, LEARNING_RATES
+from pipelines.training.paper_denoiser import EPOCHS, L2_WEIGHT, LEARNING_RATE
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,16 +53,16 @@ def draw_generator() -> Figure:
 def draw_our_network() -> Figure:
     """Draw our own denoiser."""
     network = _made(Denoiser)
-    layers = layers_of(network, _of_size(GATES, VIEWS), _of_size(VIEWS))
+    layers = layers_of(network, _of_size(VIEWS))
     *blocks, mixing, correction = blocks_of(layers)
     return _u_shaped(
         blocks, layers[0].shape, "Our denoiser", beyond(),
         f"{_READ}, on projections of {PIXELS} \N{MULTIPLICATION SIGN} {PIXELS} pixels (any size will do): "
         f"{weights_of(network) / 1e6:.2f} million weights. In: roots of the counts of a view and its neighbors "
-        f"({VIEWS} views), of one gate, those before and after it and all gates, less that of a smooth estimate. One "
-        "last layer mixes smooth estimates in each pixel, the other corrects the root of the mixture; the root's "
-        "square is the expected count.",
-        f"{VIEWS} views: {GATES} gates and all gates",
+        f"({VIEWS} views; of a gated study all gates together) less that of a smooth estimate. One last layer mixes "
+        "smooth estimates in each pixel, the other corrects the root of the mixture; the root's square is the expected "
+        "count.",
+        f"a view and its neighbors: {VIEWS} views",
         (mixing, correction),
     )  # fmt: skip
 
@@ -273,7 +273,7 @@ def draw_training() -> Figure:
         source=after("Suppl. Fig. 1"),
         patients=None,
         remark=f"Discriminator and generator learn in turn, {EPOCHS} times through all pairs, by Adam at a rate of "
-        f"{LEARNING_RATES['paper']:g}. The discriminator sees the low dose with the predicted or with the real full "
+        f"{LEARNING_RATE:g}. The discriminator sees the low dose with the predicted or with the real full "
         "dose, and is to tell which; the generator learns from both losses, the discriminator from the lower one.",
     )
     axes = page.axes(0.0, 0.0, width, height)
@@ -288,7 +288,7 @@ def draw_training() -> Figure:
     generator.draw(axes, "generator", [f"{weights_of(_made(Generator)) / 1e6:.1f} million weights"])
     predicted.draw(axes, "predicted full dose", [pixels])
     full.draw(axes, "full dose", [pixels])
-    square.draw(axes, "mean squared difference", [f"generator's loss, weight {L2_WEIGHT:g}"])
+    square.draw(axes, "L2 norm", [f"generator's loss, weight {L2_WEIGHT:g}"])
     discriminator.draw(axes, "discriminator", [f"{weights_of(_made(Discriminator)) / 1e6:.2f} million weights"])
     entropy.draw(axes, "binary cross-entropy", ["discriminator's loss", "generator's loss, weight 1"])
     _arrow(axes, (low.right, middle), (generator.left, middle))

@@ -91,6 +91,7 @@ def a_record(patient: int = 1, risk: str = "low", methods: Sequence[Method] = AL
         methods={dose.value: {method.value: one(dose, method) for method in methods} for dose in Dose},
         gated={method.value: a_quality(8.0) for method in KEPT if method in methods},
         gated_ejection_percent={"truth": 61.0, FULL_DOSE: 58.0, Method.LOW_DOSE.value: 57.0},
+        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.EXPECTED.value: 61.0}},
         gated_beat_percent={FULL_DOSE: 100.0, Method.LOW_DOSE.value: 99.0},
         gated_ceiling=a_quality(6.0),
         image_ceiling={dose.value: a_quality(0.6 * _CEILING[dose] * spread) for dose in Dose},

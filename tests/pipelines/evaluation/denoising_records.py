@@ -82,6 +82,7 @@ def a_record(
         methods={dose.value: {method.value: made(dose, method) for method in methods} for dose in Dose},
         gated={method.value: quality(ERROR[method]) for method in (Method.LOW_DOSE, Method.FULL)},
         gated_ejection_percent={"truth": 65.0, "full dose": 64.0, Method.LOW_DOSE.value: 60.0 + patient % 3},
+        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.EXPECTED.value: 61.0}},
         gated_beat_percent={"full dose": 100.0, Method.LOW_DOSE.value: 90.0 + patient % 2},
         gated_ceiling=quality(1.0),
         image_ceiling={dose.value: quality(0.8 * base[dose]) for dose in Dose},

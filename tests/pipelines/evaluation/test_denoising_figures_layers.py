@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pipelines.evaluation.denoising_figures.layers import Block, blocks_of, layers_of, weights_of
 from pipelines.evaluation.denoising_figures.networks import draw_generator, draw_our_network
 from pipelines.networks.adversarial import DECODER_FILTERS, ENCODER_FILTERS, Discriminator, Generator
-from pipelines.networks.denoiser import GATES, VIEWS, Denoiser
+from pipelines.networks.denoiser import VIEWS, Denoiser
 
 
 class _Small(nn.Module):
@@ -83,7 +83,7 @@ def test_the_discriminators_padding_belongs_to_its_convolution() -> None:
 
 
 def test_our_denoiser_is_a_u_with_two_heads() -> None:
-    blocks = _shapes_of(Denoiser, (GATES, VIEWS), (VIEWS,))
+    blocks = _shapes_of(Denoiser, (VIEWS,))
     assert [block.shape[-1] for block in blocks] == [64, 32, 16, 8, 16, 32, 64, 64, 64]
     written = [text.get_text() for text in draw_our_network().axes[0].texts]
     for head, name in zip(blocks[-2:], ("mixing", "correction"), strict=True):

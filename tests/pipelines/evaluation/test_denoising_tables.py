@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.evaluation.denoising_gated_tables import gated_tables
 from pipelines.evaluation.denoising_index_tables import index_tables, reader_differences, reader_step
 from pipelines.evaluation.denoising_layout import Between, Number, Probability, Spread, Table
 from pipelines.evaluation.denoising_paired_tests import paired_tests_table
@@ -33,7 +34,7 @@ def evaluation(records: list[PatientRecord] | None = None) -> Evaluation:
 
 def rows(made: Evaluation, key: str) -> Rows:
     few = [paired_tests_table(made.patients)] if key == "tests" else []
-    quality = quality_tables(made.patients)
+    quality = (*quality_tables(made.patients), *gated_tables(made.patients))
     tables = {table.key: table for table in (*few, *quality, *index_tables(made.patients, made.normals))}
     found: Any = tables[key].as_json()["rows"]
     return list(found)
@@ -55,6 +56,17 @@ def test_every_number_of_table_1_stands_beside_the_papers_and_the_ceiling() -> N
     assert ours["RMSE gain, paper, %"] == pytest.approx(-56.3, abs=0.05)  # as the paper's text has it
     assert row(made, "table 1", "quarter", "low dose")["PSNR, paper"]["mean"] == 28.25
     assert row(made, "table 1", "quarter", "ceiling")["RMSE"]["mean"] == pytest.approx(np.mean(rmse) / 1.02)
+
+
+def test_ejection_fractions_of_every_dose_stand_against_the_truth() -> None:
+    made = evaluation()
+    ours = row(made, "ejection fractions", "quarter", Method.EXPECTED.value)
+    assert ours["less the truth, points"] == {"mean": pytest.approx(-4.0), "sd": pytest.approx(0.0)}
+    assert ours["RMS error, points"] == pytest.approx(4.0)
+    assert row(made, "ejection fractions", "full", "full dose")["less the truth, points"]["mean"] == pytest.approx(-1.0)
+    low = row(made, "ejection fractions", "half", Method.LOW_DOSE.value)
+    assert low["less the truth, points"]["mean"] == pytest.approx(np.mean([patient % 3 for patient in range(16)]) - 5.0)
+    assert row(made, "ejection fractions", "eighth", Method.EXPECTED.value)["read in"] == f"0 of {PATIENTS}"
 
 
 def test_the_papers_network_stands_in_the_table_as_not_trained_until_it_is() -> None:
@@ -179,7 +191,7 @@ def test_the_text_says_what_it_is_and_holds_every_table() -> None:
     words = as_markdown(made, tables_of(made))
     assert words.startswith("# Denoising\n\n**virtual patients - not clinical evidence.** 3 virtual patients")
     document: Any = as_json(made, tables_of(made))
-    assert len(document["tables"]) == 14
+    assert len(document["tables"]) == 15
     assert all(f"## {table['title']}\n" in words for table in document["tables"].values())
     assert document["evidence"] == "virtual patients - not clinical evidence"
 

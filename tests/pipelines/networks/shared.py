@@ -22,8 +22,3 @@ def some_frames(batch: int = 2, rows: int = 16, columns: int = 24, mean: float =
     """Return Poisson counts `[batch, view (5), row, column]`."""
     generator = torch.Generator().manual_seed(seed)
     return torch.poisson(torch.full((batch, 5, rows, columns), mean), generator=generator)
-
-
-def ungated(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Return what the network sees of an ungated study: each gate is all there is, and so is the context."""
-    return torch.stack([frames] * 3, dim=1), frames

@@ -31,7 +31,7 @@ def test_every_window_gate_and_view_is_denoised(views: int, gates: int, windows:
     projections = few_counts(views, gates, windows)
     denoised = denoise(projections, 0.5, [a_denoiser()])
     assert denoised.expected.counts.shape == projections.counts.shape
-    assert denoised.spread.shape == projections.counts.shape
+    assert denoised.spread.shape == (windows, views, *projections.counts.shape[3:])
     assert denoised.count_factor.shape == (windows, views)
     assert denoised.expected.geometry == projections.geometry
 
@@ -46,12 +46,12 @@ def test_each_view_keeps_its_counts() -> None:
 class Faint(Denoiser):
     """Foretells the fourth part of what was measured."""
 
-    def forward(self, frames: Tensor, context: Tensor) -> Tensor:
-        return 0.25 * frames[:, 1, 2]
+    def forward(self, frames: Tensor) -> Tensor:
+        return 0.25 * frames[:, 2]
 
 
 def test_the_factor_tells_how_far_the_prediction_was_off() -> None:
-    projections = few_counts(gates=3)
+    projections = few_counts()
     denoised = denoise(projections, 0.5, [Faint()])
     assert np.allclose(denoised.count_factor, 4.0)
     assert np.allclose(denoised.expected.counts, 2.0 * projections.counts)  # corrected, and at full dose
@@ -68,6 +68,12 @@ def test_the_virtual_full_dose_holds_every_measured_count() -> None:
 def test_at_full_dose_nothing_is_added() -> None:
     projections = few_counts()
     assert np.array_equal(denoise(projections, 1.0, [a_denoiser()]).virtual_full_dose.counts, projections.counts)
+
+
+def test_gates_add_up_to_what_is_made_of_their_sum() -> None:
+    projections = few_counts(gates=8)
+    gated, summed = (denoise(one, 0.5, [a_denoiser()]).expected.counts for one in (projections, projections.ungated()))
+    assert np.allclose(gated.sum(axis=1), summed[:, 0], rtol=1e-4)
 
 
 def test_the_order_in_which_views_are_stored_does_not_matter() -> None:

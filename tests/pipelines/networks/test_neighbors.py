@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.networks.neighbors import gates_about, neighbor_views
+from pipelines.networks.neighbors import neighbor_views
 
 
 def test_at_the_ends_of_a_half_orbit_the_last_view_stands_in() -> None:
@@ -40,8 +40,3 @@ def test_the_order_of_storage_changes_nothing() -> None:
 
 def test_a_single_view_is_its_own_neighbor() -> None:
     assert neighbor_views([90.0]).tolist() == [[0, 0, 0, 0, 0]]
-
-
-def test_the_last_gate_lies_beside_the_first() -> None:
-    assert [gates_about(gate, 8) for gate in (0, 3, 7)] == [[7, 0, 1], [2, 3, 4], [6, 7, 0]]
-    assert gates_about(0, 1) == [0, 0, 0]

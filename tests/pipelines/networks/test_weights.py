@@ -96,3 +96,18 @@ def test_what_is_no_safetensors_is_refused_though_the_hash_fits(folder: Path) ->
 def test_weights_that_do_not_fit_the_network_are_refused(folder: Path) -> None:
     with pytest.raises(WeightsError, match="don't fit"):
         read_model("small", folder).fill(0, a_denoiser(width=8))
+
+
+@pytest.mark.parametrize("settings", [{}, {"width": "wide"}, {"width": 0}])
+def test_a_card_written_by_hand_that_states_no_width_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match=r"settings\.width is .* expected a number of filters"):
+        _ = a_card(settings=settings).width
+
+
+def test_weights_of_more_members_than_the_card_has_are_refused(tmp_path: Path) -> None:
+    members = [a_denoiser(seed).state_dict() for seed in (0, 1)]
+    write_model(tmp_path, a_card(), members)
+    card = json.loads((tmp_path / "small.json").read_text())
+    (tmp_path / "small.json").write_text(json.dumps({**card, "seeds": [0]}))
+    with pytest.raises(WeightsError, match="no parameter of the 1 members"):
+        read_model("small", tmp_path)

@@ -25,8 +25,8 @@ def figures(
     networks = [a_denoiser(seed) for seed in members]
 
     def predict(kept: NDArray[np.float32], share: float) -> NDArray[np.float64]:
-        thinned = replace(study, counts=kept[None])
-        return denoise(thinned, 1.0, networks).expected.photopeak_counts().astype(np.float64)
+        thinned = replace(study, counts=kept[None, None])
+        return denoise(thinned, 1.0, networks).expected.photopeak_counts()[0].astype(np.float64)
 
     return guard_figures(study, denoise(study, 1.0, networks), predict, heart, np.random.default_rng(1))
 

@@ -10,10 +10,10 @@ from pipelines.quality.heart_shadow import HeartPlaces, heart_shadow
 from pipelines.quality.held_out import Float, HeldOutTest, held_out_test
 
 GEOMETRY = AcquisitionGeometry(tuple(225.0 - 11.25 * view for view in range(16)), (6.4, 6.4), 32, 32)
-SHAPE = (2, 16, 32, 32)  # gate, view, row, column
+SHAPE = (16, 32, 32)  # view, row, column
 HEART = heart_shadow(GEOMETRY, (30.0, -20.0, 10.0), 40.0)
 PLACES = HeartPlaces.of(GEOMETRY, HEART)
-TRUE = np.where(HEART, 12.0, 3.0) + np.linspace(0.0, 1.0, SHAPE[1])[:, None, None] + np.zeros(SHAPE)
+TRUE = np.where(HEART, 24.0, 6.0) + np.linspace(0.0, 1.0, SHAPE[0])[:, None, None] + np.zeros(SHAPE)
 SAME = np.ones(SHAPE)
 
 
@@ -50,12 +50,12 @@ def test_what_is_painted_at_one_place_is_found_though_the_heart_keeps_its_counts
 
 def test_one_view_that_shows_something_else_is_found_though_it_keeps_its_counts() -> None:
     change = SAME.copy()
-    change[:, 5] = np.roll(TRUE[0, 5], 3, axis=1) / TRUE[0, 5]
+    change[5] = np.roll(TRUE[5], 3, axis=1) / TRUE[5]
     assert outcome(change).view_misfit > 4.0 * outcome(SAME).view_misfit
 
 
 def test_structure_that_is_flattened_is_a_misfit() -> None:
-    flat = np.broadcast_to(TRUE.mean(axis=(2, 3), keepdims=True), SHAPE)
+    flat = np.broadcast_to(TRUE.mean(axis=(1, 2), keepdims=True), SHAPE)
     test = outcome(flat / TRUE)
     assert test.misfit > 10.0
     assert test.heart_misfit > 10.0
@@ -83,7 +83,7 @@ def test_counts_that_are_not_whole_are_refused(wrong: Float) -> None:
 
 
 def test_an_empty_view_that_is_foretold_empty_is_no_misfit() -> None:
-    empty = np.where(np.arange(SHAPE[1])[:, None, None] == 5, 0.0, TRUE)
+    empty = np.where(np.arange(SHAPE[0])[:, None, None] == 5, 0.0, TRUE)
     counts = np.random.default_rng(1).poisson(empty).astype(np.float32)
     test = held_out_test(counts, lambda kept, share: share * empty, HEART, PLACES, np.random.default_rng(2))
     assert abs(test.view_misfit) < 5.0

@@ -9,8 +9,6 @@ import pytest
 
 from pipelines.images import UnsuitableAcquisition
 from pipelines.training.denoiser_data import (
-    GATED_SHARE,
-    SINGLE_GATE_SHARE,
     Batch,
     TrainingStudy,
     draw_batch,
@@ -33,17 +31,12 @@ def test_what_is_seen_and_what_is_held_out_are_all_counts() -> None:
     study = a_training_study()
     batch = drawn(study, 0.3)
     views = {frame.tobytes() for frame in study.counts[0].astype(np.float32)}
-    assert {frame.tobytes() for frame in batch.frames[:, 1, 2] + batch.held_out} <= views
-
-
-def test_an_ungated_frame_is_its_own_context() -> None:
-    batch = drawn(a_training_study(), 0.3)
-    assert all(np.array_equal(batch.frames[:, gate], batch.context) for gate in range(3))
+    assert {frame.tobytes() for frame in batch.frames[:, 2] + batch.held_out} <= views
 
 
 def test_the_share_that_is_seen_is_the_share_that_was_asked_for() -> None:
     batch = drawn(a_training_study(), 0.25)
-    seen = float(batch.frames[:, 1, 2].sum())
+    seen = float(batch.frames[:, 2].sum())
     assert seen / (seen + float(batch.held_out.sum())) == pytest.approx(0.25, abs=0.01)
     assert np.allclose(batch.odds, 3.0)
 
@@ -52,34 +45,16 @@ def test_seen_and_held_out_counts_of_noise_are_independent() -> None:
     flat = np.random.default_rng(0).poisson(8.0, (1, 400, 24, 24)).astype(np.uint16)
     study = a_training_study()
     batch = drawn(replace(study, counts=flat, neighbors=np.tile(np.arange(400)[:, None], 5)), 0.5, frames=400)
-    correlation = np.corrcoef(batch.frames[:, 1, 2].ravel(), batch.held_out.ravel())[0, 1]
+    correlation = np.corrcoef(batch.frames[:, 2].ravel(), batch.held_out.ravel())[0, 1]
     assert abs(correlation) < 0.02  # as kept and lost shares of a fixed number they would be at -1
 
 
-def test_a_gate_comes_with_the_one_before_and_the_one_after() -> None:
+def test_of_a_gated_study_all_gates_together_are_learned() -> None:
     study = a_training_study(gates=4)
     level = np.array([10, 20, 30, 40], dtype=np.uint16)[:, None, None, None]
     batch = drawn(replace(study, counts=np.broadcast_to(level, study.counts.shape)), 0.9, frames=400)
-    means = batch.frames.mean(axis=(2, 3, 4)) / 9.0  # about 1, 2, 3, 4 for single gates, 10 for their sum
-    single = means[:, 1] < 5
-    before, own, after = np.rint(means[single]).T
-    assert np.array_equal(before % 4 + 1, own)
-    assert np.array_equal(own % 4 + 1, after)
-    assert batch.context[single].mean() == pytest.approx(90.0, rel=0.01)
-
-
-def test_single_gates_are_drawn_four_times_as_often_as_their_sum() -> None:
-    study = a_training_study(gates=4)
-    batch = drawn(study, 0.5, frames=800)
-    single = batch.context.sum(axis=(1, 2, 3)) > 1.5 * batch.frames[:, 1].sum(axis=(1, 2, 3))
-    assert float(single.mean()) == pytest.approx(SINGLE_GATE_SHARE, abs=0.08)
-
-
-def test_every_other_study_is_gated_however_few_there_are() -> None:
-    few = [a_training_study(0, gates=4), *(a_training_study(seed) for seed in range(1, 12))]
-    batch = draw_batch(few, np.random.default_rng(0), 800, WHOLE, (0.5, 0.5))
-    single = batch.context.sum(axis=(1, 2, 3)) > 1.5 * batch.frames[:, 1].sum(axis=(1, 2, 3))
-    assert float(single.mean()) == pytest.approx(GATED_SHARE * SINGLE_GATE_SHARE, abs=0.08)
+    assert np.array_equal(batch.frames[:, 2] + batch.held_out, np.full((400, *WHOLE), 100.0))
+    assert batch.frames.mean() == pytest.approx(90.0, rel=0.01)
 
 
 def test_frames_are_cut_out_of_the_rows_with_counts() -> None:
@@ -96,7 +71,7 @@ def test_frames_are_cut_out_of_the_rows_with_counts() -> None:
 def test_every_crop_has_the_size_that_was_asked_for(crop: tuple[int, int]) -> None:
     studies = [a_training_study(0), a_training_study(1, views=7, rows=18, columns=40)]
     batch = draw_batch(studies, np.random.default_rng(0), 24, crop, (0.1, 0.9))
-    assert batch.frames.shape == (24, 3, 5, *crop)
+    assert batch.frames.shape == (24, 5, *crop)
     assert batch.held_out.shape == (24, *crop)
 
 

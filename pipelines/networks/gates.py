@@ -1,0 +1,77 @@
+"""The gates of a denoised study: each one's share of all gates, and the beat as it was measured.
+
+In a single pixel of a single gate the beat lies below the noise. Whatever is nearest to the truth there on average, a
+network or any other estimate, leaves the beat out and makes all gates alike. So no estimate is asked: the sum of the
+gates is denoised, and how each gate differs from its share of that sum is taken from the measurement. Only what the
+camera can't resolve or the heart can't do is filtered out of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.images import Array
+from pipelines.networks.neighbors import REACH
+
+Float = NDArray[np.float64]
+
+HARMONICS = 2  # of the heart rate; more of the beat is lost in noise than is seen
+CUTOFF_CYCLES_PER_CM, ORDER = 0.53, 10  # the gates' reconstruction shows nothing finer (`cardiac.gated_function`)
+_BESIDE = 0.25  # weight of each of the two views beside a view
+_BORDER = 8  # pixels by which an image is continued beyond its edges, by its mirror image
+
+
+def gates_of(whole: Array, counts: Array, neighbors: NDArray[np.int64], pixel_size_mm: tuple[float, float]) -> Array:
+    """Return gates `[gate, view, row, column]` without noise whose sum is the denoised `whole` `[view, row, column]`.
+
+    `counts` are the gates as measured, on the same scale; `neighbors` are as `neighbor_views` gives them, pixels are
+    rows' and columns' distance. The sum of what is returned is `whole` in every pixel, and nothing is negative.
+    """
+    if len(counts) == 1:
+        return whole[None]
+    share = counts.sum(axis=(1, 2, 3), dtype=np.float64) / max(float(counts.sum(dtype=np.float64)), 1.0)
+    expected = share[:, None, None, None] * whole + beat(counts, neighbors, pixel_size_mm)
+    np.maximum(expected, 0.0, out=expected)
+    total = expected.sum(axis=0)
+    # below zero nothing is counted: where a gate ended there, the sum has grown
+    expected *= whole / np.maximum(total, np.finfo(np.float32).tiny)
+    return np.asarray(expected, dtype=np.float32)
+
+
+def beat(counts: Array, neighbors: NDArray[np.int64], pixel_size_mm: tuple[float, float]) -> Float:
+    """Return how gates `[gate, view, row, column]` differ from their share of all gates; the sum over them is 0.
+
+    Kept are the first harmonics of the heart rate, the mean of three neighboring views, and the frequencies that a
+    gate's reconstruction shows.
+    """
+    moving = _harmonics(difference(counts))
+    moving = (1.0 - 2.0 * _BESIDE) * moving + _BESIDE * (
+        moving[:, neighbors[:, REACH - 1]] + moving[:, neighbors[:, REACH + 1]]
+    )
+    return _resolved(moving, pixel_size_mm)
+
+
+def difference(counts: Array | Float) -> Float:
+    """Return how each gate `[gate, view, row, column]` differs from its share of all gates, unfiltered."""
+    gates = counts.astype(np.float64)
+    share = gates.sum(axis=(1, 2, 3), keepdims=True) / max(float(gates.sum()), 1.0)
+    return np.asarray(gates - share * gates.sum(axis=0))
+
+
+def _harmonics(moving: Float) -> Float:
+    waves = np.fft.rfft(moving, axis=0)
+    waves[0] = 0.0
+    waves[HARMONICS + 1 :] = 0.0
+    return np.fft.irfft(waves, len(moving), axis=0)
+
+
+def _resolved(moving: Float, pixel_size_mm: tuple[float, float]) -> Float:
+    """Return images without the frequencies above the cut-off (Butterworth)."""
+    bordered = np.pad(moving, ((0, 0), (0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER)), mode="symmetric")
+    along = np.fft.fftfreq(bordered.shape[2], pixel_size_mm[0] / 10.0)
+    across = np.fft.rfftfreq(bordered.shape[3], pixel_size_mm[1] / 10.0)
+    frequency = np.hypot(along[:, None], across)
+    passed = 1.0 / np.sqrt(1.0 + (frequency / CUTOFF_CYCLES_PER_CM) ** (2 * ORDER))
+    filtered = np.fft.irfftn(np.fft.rfftn(bordered, axes=(2, 3)) * passed, s=bordered.shape[2:], axes=(2, 3))
+    return np.asarray(filtered[:, :, _BORDER:-_BORDER, _BORDER:-_BORDER])
