@@ -16,7 +16,7 @@ from pipelines.networks.neighbors import REACH
 
 Float = NDArray[np.float64]
 
-HARMONICS = 2  # of the heart rate; more of the beat is lost in noise than is seen
+HARMONICS = 3  # of the heart rate: as many as the curve of volumes has (`cardiac.gated_function`)
 CUTOFF_CYCLES_PER_CM, ORDER = 0.53, 10  # the gates' reconstruction shows nothing finer (`cardiac.gated_function`)
 _BESIDE = 0.25  # weight of each of the two views beside a view
 _BORDER = 8  # pixels by which an image is continued beyond its edges, by its mirror image
