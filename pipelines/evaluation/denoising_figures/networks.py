@@ -272,8 +272,8 @@ def draw_training() -> Figure:
         "Training of the paper's adversarial network",
         source=after("Suppl. Fig. 1"),
         patients=None,
-        remark=f"Discriminator and generator learn in turn, {EPOCHS} times through all pairs, by Adam at a rate of "
-        f"{LEARNING_RATE:g}. The discriminator sees the low dose with the predicted or with the real full "
+        remark=f"Discriminator and generator learn in turn, in the paper {EPOCHS} times through all pairs, by Adam at "
+        f"a rate of {LEARNING_RATE:g}. The discriminator sees the low dose with the predicted or with the real full "
         "dose, and is to tell which; the generator learns from both losses, the discriminator from the lower one.",
     )
     axes = page.axes(0.0, 0.0, width, height)
