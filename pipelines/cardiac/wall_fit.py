@@ -146,6 +146,8 @@ def valve_plane_mm(sampler: Sampler, spheroid: Spheroid) -> float:
     heights = sampler.linear(places).max(axis=1)
     plateau = heights[steps >= -0.2].mean(axis=0)
     seen = plateau > 0.5 * float(np.quantile(plateau, 0.75))
+    if not seen.any():  # an image without any wall
+        return -math.inf
     fallen = np.median(heights[:, seen] / np.maximum(plateau[seen], 1e-12), axis=1)
     below = np.nonzero((fallen < VALVE_EDGE) & (steps < -0.2))[0]
     if not len(below):

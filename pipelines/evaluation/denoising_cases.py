@@ -183,9 +183,7 @@ def evaluate(
         gated=gated.quality,
         gated_ejection_percent=gated.ejection_percent,
         ejection_percent={
-            dose.value: _ejections(case, dose, models, EJECTION_METHODS, one)
-            for dose, one in tried.items()
-            if dose is not Dose.HALF
+            dose.value: _ejections(case, dose, models, one) for dose, one in tried.items() if dose is not Dose.HALF
         },
         gated_beat_percent=gated.beat_percent,
         gated_ceiling=gated.ceiling,
@@ -269,9 +267,9 @@ class _Gated:
         )
 
 
-def _ejections(case: Case, dose: Dose, models: Models, methods: tuple[Method, ...], tried: _Tried) -> dict[str, float]:
+def _ejections(case: Case, dose: Dose, models: Models, tried: _Tried) -> dict[str, float]:
     """Return the ejection fractions in percent that are read from the gates of a low dose."""
-    wanted = tuple(method for method in methods if method in tried.methods)
+    wanted = tuple(method for method in EJECTION_METHODS if method in tried.methods)
     return _ejections_of(estimates(case.low(dose), dose, models, wanted), tried)
 
 

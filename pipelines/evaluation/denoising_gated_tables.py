@@ -6,13 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.agreement.statistics import pearson
 from pipelines.evaluation.denoising_arrays import FULL_DOSE
+from pipelines.evaluation.denoising_index_tables import correlation
 from pipelines.evaluation.denoising_layout import Cell, Number, Table, spread
 from pipelines.evaluation.denoising_quality_tables import CEILING, NOT_TRAINED, Records, three_cells
 from pipelines.evaluation.denoising_record import TRUTH, Dose, Method, PatientRecord
-
-FEWEST = 4  # patients for a correlation
 
 
 def gated_tables(records: Records) -> tuple[Table, ...]:
@@ -75,17 +73,15 @@ def _ejection_fractions(records: Records) -> Table:
 
 def _agreement(dose: str, name: str, records: Records) -> tuple[Cell, ...]:
     found = [(value, record.gated_ejection_percent[TRUTH]) for record in records for value in _read(record, dose, name)]
-    read_in = f"{len(found)} of {len(records)}"
-    if len(found) < FEWEST:
-        return dose, name, None, None, None, read_in
-    read, true = np.array(found).T
+    differences = np.array([read - true for read, true in found])
+    agreement = correlation(found)
     return (
         dose,
         name,
-        spread(list(read - true), 1),
-        Number(float(np.sqrt(np.mean((read - true) ** 2))), 1),
-        Number(pearson(read, true).r) if np.ptp(read) and np.ptp(true) else None,
-        read_in,
+        spread(list(differences), 1),
+        Number(float(np.sqrt(np.mean(differences**2))), 1) if found else None,
+        None if agreement is None else Number(agreement.r),
+        f"{len(found)} of {len(records)}",
     )
 
 

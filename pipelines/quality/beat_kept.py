@@ -2,7 +2,8 @@
 
 Photons that were held out can't tell: in projections the beat lies so far below the noise that even at full dose a
 still heart foretells them hardly worse than a beating one. So what is asked is whether the beat was passed on: how the
-measured gates differ from their share of all gates must be found again in the denoised ones.
+measured gates differ from their share of all gates must be found again in the denoised ones. Whether `networks.gates`
+takes the right part of that difference is not told here, but by ejection fractions against the truth (evaluation).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pipelines.images import Projections
 from pipelines.networks.gates import beat, difference
 from pipelines.networks.neighbors import neighbor_views
 
-USUAL_PERCENT = 95.0  # 98 to 100 on virtual patients, down to a sixteenth of the dose
+USUAL_PERCENT = 95.0  # 97.5 to 100 on ten virtual patients, down to a sixteenth of the dose
 LEAST_PERCENT = 80.0
 
 

@@ -55,7 +55,6 @@ def held_out_test(
     heart: NDArray[np.bool_] | None,
     places: HeartPlaces | None,
     rng: np.random.Generator,
-    splits: int = SPLITS,
 ) -> HeldOutTest:
     """Test a prediction on whole counts `[view, row, column]`.
 
@@ -65,9 +64,9 @@ def held_out_test(
     if counts.ndim != 3 or not holds_whole_counts(counts):
         raise ValueError("photons can be held out of whole, positive counts [view, row, column] alone")
     whole = np.rint(counts).astype(np.int64)
-    sums = [_one_split(whole, predict, heart, places, rng) for _ in range(splits)]
+    sums = [_one_split(whole, predict, heart, places, rng) for _ in range(SPLITS)]
     # held-out sets of two splits share a fifth of their photons: their mean varies by so much less than one of them
-    calmer = np.sqrt(splits / (1.0 + (1.0 - KEPT) * (splits - 1)))
+    calmer = np.sqrt(SPLITS / (1.0 + (1.0 - KEPT) * (SPLITS - 1)))
     mean = _Sums(*(np.mean([getattr(one, name) for one in sums], axis=0) for name in _Sums.__dataclass_fields__))
     by_place = _in_chances(mean.places, PLACE_TOLERANCE, calmer)
     by_view = _in_chances(mean.views, MISFIT_TOLERANCE, calmer)
