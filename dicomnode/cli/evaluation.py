@@ -66,7 +66,7 @@ def denoising(
 ) -> None:
     """Write the denoising paper's tables and figures: image quality, indices of the heart, false and missed defects.
 
-    Each patient's record is kept as it is made, so that an interrupted run goes on; half a minute of a core each.
+    Each patient's record is kept as it is made, so that an interrupted run goes on; 45 s of a core each.
     """
     from pipelines.evaluation import denoising_run, denoising_tables
     from pipelines.evaluation.denoising_figures.draw import draw_all
