@@ -27,7 +27,7 @@ class Pipeline:
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
         "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.perfusion.options:Options", "1.2.1"),
-        "denoising": Pipeline("pipelines.denoising", "pipelines.perfusion.options:DenoisingOptions", "1.0.0"),
+        "denoising": Pipeline("pipelines.denoising", "pipelines.perfusion.options:DenoisingOptions", "1.1.0"),
     }
 )
 

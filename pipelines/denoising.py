@@ -21,6 +21,7 @@ from pipelines.contract import (
     Verdict,
 )
 from pipelines.images import Array, Projections, UnsuitableAcquisition
+from pipelines.networks.coarse import COARSE_MM
 from pipelines.networks.denoise import Denoised, batch_in, denoise, denoiser_bytes, load_denoiser
 from pipelines.networks.denoiser import Denoiser
 from pipelines.networks.model_card import ModelCard
@@ -58,8 +59,9 @@ class _Ensemble:
 def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
     """Denoise the acquisition's projections, reconstruct them, read the left ventricle before and after.
 
-    The expected counts make images, maps and numbers. Raises UnsuitableAcquisition when there are no projections or
-    they can't be reconstructed, ValueError on wrong options, WeightsError without the model, NotNow on a full GPU.
+    Images, maps and numbers are made of counts without noise. Raises UnsuitableAcquisition when there are no
+    projections or they can't be reconstructed, ValueError on wrong options, WeightsError without the model, NotNow on
+    a full GPU.
     """
     options = DenoisingOptions.of(pipeline_input.options)
     acquisition = pipeline_input.acquisition
@@ -69,7 +71,7 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
     ensemble = _ensemble(options, before, device)
     dose = dose_of(acquisition, options.dose_fraction, options.full_dose_mbq, options.full_dose_counts)
     denoised = ensemble.denoise(acquisition.projections, dose.fraction)
-    after = prepare(denoised.expected, options, before.motion)
+    after = prepare(denoised.for_images, options, before.motion)
     volume = after.reconstruct(device)
     images = (
         HeartImage(_BEFORE, before.reconstruct(device), gates=before.reconstruct_gates(device)),
@@ -133,7 +135,7 @@ def _guard(
 
 def _beat_kept_percent(projections: Projections, denoised: Denoised, heart: NDArray[np.bool_] | None) -> float:
     """Return the share of the measured beat in the denoised gates; NaN where there is none or no heart was found."""
-    return float("nan") if heart is None else beat_kept_percent(projections, denoised.expected, heart)
+    return float("nan") if heart is None else beat_kept_percent(projections, denoised.for_images, heart)
 
 
 def _changes(projections: Projections, reading: HeartReading) -> tuple[Finding, ...]:
@@ -159,9 +161,9 @@ def _projections(denoised: Denoised, options: DenoisingOptions, card: ModelCard,
         return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.virtual_full_dose, words)
     words = (
         f"Expected counts at full dose, without noise, of projections that hold {dose.words}, estimated {by}; each "
-        "view keeps its counts"
+        f"view keeps its counts, and what a blur of {COARSE_MM:g} mm leaves is as measured"
     )
-    return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.expected, words)
+    return Derived(DerivedKind.DENOISED_PROJECTIONS, denoised.for_images, words)
 
 
 def _provenance(

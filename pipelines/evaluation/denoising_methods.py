@@ -116,7 +116,7 @@ def estimates(
             estimate = _papers(low, dose, models)
             made |= {} if estimate is None else {method: estimate}
         elif denoised is not None and method in (Method.EXPECTED, Method.FULL):
-            made[method] = Estimate(denoised.expected if method is Method.EXPECTED else denoised.virtual_full_dose)
+            made[method] = Estimate(denoised.for_images if method is Method.EXPECTED else denoised.virtual_full_dose)
         else:
             made[method] = Estimate(filtered(low, dose, method, STRENGTHS[method][dose]))
     return made

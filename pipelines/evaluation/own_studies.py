@@ -276,7 +276,7 @@ class _Tried:
         predicted = (1.0 - dose) * denoised.expected.ungated().photopeak_counts().astype(np.float64)
         gaussian_mm, filtered = best_gaussian(seen, (1.0 - dose) / dose, held_out)
         thinned = _Read.of(low, acquisition, dose, full)
-        after = _Read.of(denoised.expected, acquisition, 1.0, full)
+        after = _Read.of(denoised.for_images, acquisition, 1.0, full)
         rest = _with(seen, whole.photopeak_counts() - seen.photopeak_counts())
         others = _scaled(prepare(rest, Options(), full.prepared.motion).reconstruct("cpu"), 1.0 - dose)
         record = DoseRecord(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.images import Array, Projections, UnsuitableAcquisition
+from pipelines.networks.coarse import with_measured_coarse
 from pipelines.networks.denoiser import ARCHITECTURE, Denoiser
 from pipelines.networks.gates import gates_of
 from pipelines.networks.model_card import ModelCard, check_architecture
@@ -41,7 +42,8 @@ def load_denoiser(name: str = "denoiser", folder: Path | None = None) -> tuple[M
 class Denoised:
     """What the denoiser makes of an acquisition; all counts are those of the full dose."""
 
-    expected: Projections  # the expectation, without noise: for images and polar maps
+    for_images: Projections  # without noise, what is coarse as measured: to be reconstructed and read
+    expected: Projections  # the networks' own estimate of the expectation: what the guard judges
     virtual_full_dose: Projections  # the measured counts and what the missing dose would have added on average
     spread: Array  # standard deviation over the ensemble, all gates together `[window, view, row, column]`
     count_factor: NDArray[np.float64]  # measured over predicted counts `[window, view]`, already applied
@@ -69,13 +71,14 @@ def denoise(
     device: str = "cpu",
     batch: int = LARGEST_BATCH,
 ) -> Denoised:
-    """Return the expected counts at full dose of an acquisition that holds `dose_fraction` of it.
+    """Return the counts at full dose, without noise, of an acquisition that holds `dose_fraction` of it.
 
     All energy windows are denoised, each for itself; of a gated study the sum of its gates, which each gate then has
     its share of (`gates`). The prediction of each view is scaled to the counts measured there; how far is told in
-    `count_factor`. `virtual_full_dose` is x + (1 - p) * expected, the best estimate of the full-dose acquisition of
-    which x is the share p. Memory grows with `batch` frames. Raises UnsuitableAcquisition for a dose fraction outside
-    (0, 1] or negative counts, ValueError without a network.
+    `count_factor`. What is coarse in `for_images` is as measured (`coarse`). `virtual_full_dose` is
+    x + (1 - p) * expected, the best estimate of the full-dose acquisition of which x is the share p. Memory grows with
+    `batch` frames. Raises UnsuitableAcquisition for a dose fraction outside (0, 1] or negative counts, ValueError
+    without a network.
     """
     if not 0.0 < dose_fraction <= 1.0:
         raise UnsuitableAcquisition(f"a dose fraction of {dose_fraction} is not in (0, 1]")
@@ -87,16 +90,25 @@ def denoise(
     neighbors = neighbor_views(geometry.angles_deg)
     whole = counts.sum(axis=1)
     spread, factor = np.empty_like(whole), np.empty(whole.shape[:2])
-    expected = np.empty_like(counts)
+    expected, for_images = np.empty_like(counts), np.empty_like(counts)
     for window, measured in enumerate(whole):
         mean, spread[window] = _ensemble(measured, neighbors, networks, device, batch)
         factor[window] = _counts(measured) / np.maximum(_counts(mean), np.finfo(np.float32).tiny)
         mean *= factor[window, :, None, None].astype(np.float32)
-        expected[window] = gates_of(mean, counts[window], neighbors, geometry.pixel_size_mm)
+        coarse = with_measured_coarse(mean, measured, geometry.pixel_size_mm)
+        for estimate, gates in ((mean, expected), (coarse, for_images)):
+            gates[window] = gates_of(estimate, counts[window], neighbors, geometry.pixel_size_mm)
     expected /= np.float32(dose_fraction)
+    for_images /= np.float32(dose_fraction)
     spread *= (factor / dose_fraction)[:, :, None, None].astype(np.float32)
     full = counts + np.float32(1.0 - dose_fraction) * expected
-    return Denoised(replace(projections, counts=expected), replace(projections, counts=full), spread, factor)
+    return Denoised(
+        for_images=replace(projections, counts=for_images),
+        expected=replace(projections, counts=expected),
+        virtual_full_dose=replace(projections, counts=full),
+        spread=spread,
+        count_factor=factor,
+    )
 
 
 def _counts(views: Array) -> NDArray[np.float64]:

@@ -8,10 +8,13 @@ camera can't resolve or the heart can't do is filtered out of it.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.images import Array
+from pipelines.networks.low_pass import butterworth, low_passed
 from pipelines.networks.neighbors import REACH
 
 Float = NDArray[np.float64]
@@ -19,7 +22,6 @@ Float = NDArray[np.float64]
 HARMONICS = 3  # of the heart rate: as many as the curve of volumes has (`cardiac.gated_function`)
 CUTOFF_CYCLES_PER_CM, ORDER = 0.53, 10  # the gates' reconstruction shows nothing finer (`cardiac.gated_function`)
 _BESIDE = 0.25  # weight of each of the two views beside a view
-_BORDER = 8  # pixels by which an image is continued beyond its edges, by its mirror image
 
 
 def gates_of(whole: Array, counts: Array, neighbors: NDArray[np.int64], pixel_size_mm: tuple[float, float]) -> Array:
@@ -49,7 +51,8 @@ def beat(counts: Array, neighbors: NDArray[np.int64], pixel_size_mm: tuple[float
     moving = (1.0 - 2.0 * _BESIDE) * moving + _BESIDE * (
         moving[:, neighbors[:, REACH - 1]] + moving[:, neighbors[:, REACH + 1]]
     )
-    return _resolved(moving, pixel_size_mm)
+    resolved = functools.partial(butterworth, cutoff_per_cm=CUTOFF_CYCLES_PER_CM, order=ORDER)
+    return low_passed(moving, pixel_size_mm, resolved)
 
 
 def difference(counts: Array | Float) -> Float:
@@ -64,14 +67,3 @@ def _harmonics(moving: Float) -> Float:
     waves[0] = 0.0
     waves[HARMONICS + 1 :] = 0.0
     return np.fft.irfft(waves, len(moving), axis=0)
-
-
-def _resolved(moving: Float, pixel_size_mm: tuple[float, float]) -> Float:
-    """Return images without the frequencies above the cut-off (Butterworth)."""
-    bordered = np.pad(moving, ((0, 0), (0, 0), (_BORDER, _BORDER), (_BORDER, _BORDER)), mode="symmetric")
-    along = np.fft.fftfreq(bordered.shape[2], pixel_size_mm[0] / 10.0)
-    across = np.fft.rfftfreq(bordered.shape[3], pixel_size_mm[1] / 10.0)
-    frequency = np.hypot(along[:, None], across)
-    passed = 1.0 / np.sqrt(1.0 + (frequency / CUTOFF_CYCLES_PER_CM) ** (2 * ORDER))
-    filtered = np.fft.irfftn(np.fft.rfftn(bordered, axes=(2, 3)) * passed, s=bordered.shape[2:], axes=(2, 3))
-    return np.asarray(filtered[:, :, _BORDER:-_BORDER, _BORDER:-_BORDER])

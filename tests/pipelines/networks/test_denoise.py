@@ -38,9 +38,29 @@ def test_every_window_gate_and_view_is_denoised(views: int, gates: int, windows:
 
 def test_each_view_keeps_its_counts() -> None:
     projections = few_counts(gates=4)
-    expected = denoise(projections, 0.25, [a_denoiser()]).expected.counts
+    denoised = denoise(projections, 0.25, [a_denoiser()])
     measured = projections.counts.sum(axis=(1, 3, 4))
-    assert np.allclose(0.25 * expected.sum(axis=(1, 3, 4)), measured, rtol=1e-4)
+    for made in (denoised.expected, denoised.for_images):
+        assert np.allclose(0.25 * made.counts.sum(axis=(1, 3, 4)), measured, rtol=1e-4)
+
+
+class NoDefect(Denoiser):
+    """Foretells the same everywhere in a view, whatever was measured."""
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return frames[:, 2].mean(dim=(1, 2), keepdim=True).expand_as(frames[:, 2])
+
+
+def test_a_defect_that_the_network_fills_is_there_in_what_images_are_made_of() -> None:
+    projections = few_counts(rows=48, columns=48)
+    counts = np.full_like(projections.counts, 20.0)
+    counts[..., 18:30, 18:30] = 10.0
+    denoised = denoise(replace(projections, counts=counts), 1.0, [NoDefect()])
+    network, images = (
+        made.counts[0, 0, 0, 24, 24] / made.counts[0, 0, 0, 2, 2] for made in (denoised.expected, denoised.for_images)
+    )
+    assert network == pytest.approx(1.0)
+    assert images < 0.6
 
 
 class Faint(Denoiser):
@@ -72,8 +92,9 @@ def test_at_full_dose_nothing_is_added() -> None:
 
 def test_gates_add_up_to_what_is_made_of_their_sum() -> None:
     projections = few_counts(gates=8)
-    gated, summed = (denoise(one, 0.5, [a_denoiser()]).expected.counts for one in (projections, projections.ungated()))
-    assert np.allclose(gated.sum(axis=1), summed[:, 0], rtol=1e-4)
+    gated, summed = (denoise(one, 0.5, [a_denoiser()]) for one in (projections, projections.ungated()))
+    assert np.allclose(gated.expected.counts.sum(axis=1), summed.expected.counts[:, 0], rtol=1e-4)
+    assert np.allclose(gated.for_images.counts.sum(axis=1), summed.for_images.counts[:, 0], rtol=1e-4)
 
 
 def test_the_order_in_which_views_are_stored_does_not_matter() -> None:
