@@ -32,7 +32,7 @@ from pipelines.images import Array
 from pipelines.networks.weights import write_whole
 
 NOISE_FREE, FULL_DOSE = "noise-free", "full dose"  # the counts' expectation, and the reference
-KEPT = (Method.LOW_DOSE, Method.PAPER, Method.EXPECTED, Method.FULL)
+KEPT = (Method.LOW_DOSE, Method.PAPER, Method.FOR_IMAGES, Method.FULL)
 
 
 class Kind(Enum):

@@ -41,7 +41,7 @@ from pipelines.simulation.cohort import SimulatedStudy, StudyPlan, StudySettings
 from pipelines.simulation.truth import PatientTruth
 
 GATED_METHODS = KEPT  # half dose alone, as in the paper
-EJECTION_METHODS = (Method.LOW_DOSE, Method.EXPECTED)  # read at the doses below, too
+EJECTION_METHODS = (Method.LOW_DOSE, Method.FOR_IMAGES)  # read at the doses below, too
 GATED_VIEWS = 4  # evenly over the arc, kept for figures
 HEART_RADIUS_MM = 60.0  # within which images are compared with the truth
 _SLICES = {

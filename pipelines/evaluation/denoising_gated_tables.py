@@ -59,7 +59,7 @@ def _ejection(records: Records, name: str) -> tuple[Cell, ...]:
 def _ejection_fractions(records: Records) -> Table:
     rows = [_agreement("full", FULL_DOSE, records)]
     for dose in Dose:
-        for method in (Method.LOW_DOSE, Method.EXPECTED):
+        for method in (Method.LOW_DOSE, Method.FOR_IMAGES):
             rows.append(_agreement(dose.value, method.value, records))
     return Table(
         "ejection fractions",

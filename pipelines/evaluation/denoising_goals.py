@@ -35,11 +35,11 @@ def goals(records: Records, normals: Sequence[NormalRecord]) -> tuple[Goal, ...]
     return (
         *(_near_ceiling(records, dose) for dose in Dose),
         _ahead_of_network(records, Method.FULL),
-        _ahead_of_network(records, Method.EXPECTED),
+        _ahead_of_network(records, Method.FOR_IMAGES),
         _ahead_of_print(records),
         _psnr(records),
-        *(_tpd(records, method) for method in (Method.FULL, Method.EXPECTED)),
-        *(_false_defects(normals, method) for method in (Method.EXPECTED, Method.FULL)),
+        *(_tpd(records, method) for method in (Method.FULL, Method.FOR_IMAGES)),
+        *(_false_defects(normals, method) for method in (Method.FOR_IMAGES, Method.FULL)),
     )
 
 

@@ -108,15 +108,15 @@ def estimates(
 ) -> dict[Method, Estimate]:
     """Return what these methods make of low-dose projections, ungated or gated; untrained networks are left out."""
     made: dict[Method, Estimate] = {}
-    denoised = denoise(low, dose.fraction, models.ours) if {Method.EXPECTED, Method.FULL} & set(methods) else None
+    denoised = denoise(low, dose.fraction, models.ours) if {Method.FOR_IMAGES, Method.FULL} & set(methods) else None
     for method in methods:
         if method is Method.LOW_DOSE:
             made[method] = Estimate(_with(low, low.counts / dose.fraction))
         elif method is Method.PAPER:
             estimate = _papers(low, dose, models)
             made |= {} if estimate is None else {method: estimate}
-        elif denoised is not None and method in (Method.EXPECTED, Method.FULL):
-            made[method] = Estimate(denoised.for_images if method is Method.EXPECTED else denoised.virtual_full_dose)
+        elif denoised is not None and method in (Method.FOR_IMAGES, Method.FULL):
+            made[method] = Estimate(denoised.for_images if method is Method.FOR_IMAGES else denoised.virtual_full_dose)
         else:
             made[method] = Estimate(filtered(low, dose, method, STRENGTHS[method][dose]))
     return made

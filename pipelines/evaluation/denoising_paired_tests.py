@@ -18,7 +18,7 @@ from pipelines.evaluation.denoising_record import Dose, Method, MethodRecord, Pa
 LEVEL = 0.05
 COMPARED = (
     *((Method.LOW_DOSE, method) for method in Method if method is not Method.LOW_DOSE),
-    (Method.PAPER, Method.EXPECTED),
+    (Method.PAPER, Method.FOR_IMAGES),
     (Method.PAPER, Method.FULL),
 )
 

@@ -44,7 +44,7 @@ class Method(Enum):
     BUTTERWORTH = "Butterworth"
     NON_LOCAL_MEANS = "non-local means"
     PAPER = "paper's network"
-    EXPECTED = "ours, expected counts"
+    FOR_IMAGES = "ours, for images"  # without noise, coarse structure as measured
     FULL = "ours, virtual full dose"
 
 

@@ -29,7 +29,7 @@ from pipelines.networks.weights import WeightsError, write_whole
 from pipelines.simulation.cohort import StudyPlan
 from pipelines.simulation.virtual_patient import REVISION
 
-EVALUATION = 1  # grows whenever a record comes to mean something else
+EVALUATION = 2  # grows whenever a record comes to mean something else
 PATIENTS, NORMALS = "patients", "normals"  # the folders
 
 

@@ -24,7 +24,7 @@ from pipelines.evaluation.low_dose_table import CAMERA
 from pipelines.training.model_card import VIRTUAL
 
 WORKLIST_COLUMNS = ("patient", "image", "summed score", "difference (-3 to +3)", "acceptable (y/n)", "remarks")
-SCORED = (Method.LOW_DOSE, Method.PAPER, Method.EXPECTED, Method.FULL)
+SCORED = (Method.LOW_DOSE, Method.PAPER, Method.FOR_IMAGES, Method.FULL)
 
 
 @dataclass(frozen=True)

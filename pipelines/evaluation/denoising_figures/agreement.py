@@ -195,7 +195,7 @@ def draw_index_boxes(material: Material) -> Figure:
 def draw_deficit_against_truth(material: Material) -> Figure:
     """Draw the total perfusion deficit that was read against the true one."""
     material.needed()
-    ours = material.methods((Method.EXPECTED,))
+    ours = material.methods((Method.FOR_IMAGES,))
     methods = material.methods((Method.LOW_DOSE, *ours))
     page = new_page(
         (3 * 3.5, 4.45),

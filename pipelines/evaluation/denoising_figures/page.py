@@ -37,12 +37,12 @@ METHOD_COLORS: Mapping[Method, str] = MappingProxyType(
         Method.BUTTERWORTH: "#8390a2",
         Method.NON_LOCAL_MEANS: "#515f73",
         Method.PAPER: "#7c3aed",
-        Method.EXPECTED: RED,
+        Method.FOR_IMAGES: RED,
         Method.FULL: "#d97706",
     }
 )
 FULL_DOSE_COLOR, TRUTH_COLOR, PRINTED_COLOR = INK, GREEN, "black"
-PREDICTING = (Method.PAPER, Method.EXPECTED, Method.FULL)  # what stands where the paper has its predicted images
+PREDICTING = (Method.PAPER, Method.FOR_IMAGES, Method.FULL)  # what stands where the paper has its predicted images
 MARKERS: Mapping[Method, str] = MappingProxyType({Method.LOW_DOSE: "o", **dict.fromkeys(PREDICTING, "s")})
 DOSE_WORDS: Mapping[Dose, str] = MappingProxyType({dose: f"{dose.value} dose" for dose in Dose})
 HEAT = ListedColormap(HOT_IRON / 255.0, name="hot iron")

@@ -145,7 +145,7 @@ def draw_quality_boxes(material: Material) -> Figure:
 # paper's network keeps its place even if it wasn't trained.
 _SLOTS: tuple[tuple[Method, bool], ...] = (
     (Method.LOW_DOSE, True), (Method.LOW_DOSE, False), (Method.GAUSSIAN, False), (Method.BUTTERWORTH, False),
-    (Method.NON_LOCAL_MEANS, False), (Method.PAPER, True), (Method.PAPER, False), (Method.EXPECTED, False),
+    (Method.NON_LOCAL_MEANS, False), (Method.PAPER, True), (Method.PAPER, False), (Method.FOR_IMAGES, False),
     (Method.FULL, False),
 )  # fmt: skip
 

@@ -27,7 +27,7 @@ UNTRAINED = tuple(method for method in Method if method is not Method.PAPER)
 RISKS = ("healthy",) * 8 + ("low",) * 16 + ("intermediate",) * 6 + ("severe",) * 5
 _ERROR = {  # RMSE over that of the ceiling
     Method.LOW_DOSE: 2.4, Method.GAUSSIAN: 1.9, Method.BUTTERWORTH: 1.8, Method.NON_LOCAL_MEANS: 1.6,
-    Method.PAPER: 1.25, Method.EXPECTED: 1.45, Method.FULL: 1.06,
+    Method.PAPER: 1.25, Method.FOR_IMAGES: 1.45, Method.FULL: 1.06,
 }  # fmt: skip
 _CEILING = {Dose.HALF: 3.6, Dose.QUARTER: 4.4, Dose.EIGHTH: 4.75}
 
@@ -91,7 +91,7 @@ def a_record(patient: int = 1, risk: str = "low", methods: Sequence[Method] = AL
         methods={dose.value: {method.value: one(dose, method) for method in methods} for dose in Dose},
         gated={method.value: a_quality(8.0) for method in KEPT if method in methods},
         gated_ejection_percent={"truth": 61.0, FULL_DOSE: 58.0, Method.LOW_DOSE.value: 57.0},
-        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.EXPECTED.value: 61.0}},
+        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.FOR_IMAGES.value: 61.0}},
         gated_beat_percent={FULL_DOSE: 100.0, Method.LOW_DOSE.value: 99.0},
         gated_ceiling=a_quality(6.0),
         image_ceiling={dose.value: a_quality(0.6 * _CEILING[dose] * spread) for dose in Dose},

@@ -22,7 +22,7 @@ ERROR = {
     Method.BUTTERWORTH: 3.2,
     Method.NON_LOCAL_MEANS: 3.4,
     Method.PAPER: 2.0,
-    Method.EXPECTED: 1.5,
+    Method.FOR_IMAGES: 1.5,
     Method.FULL: 1.02,
 }
 
@@ -82,7 +82,7 @@ def a_record(
         methods={dose.value: {method.value: made(dose, method) for method in methods} for dose in Dose},
         gated={method.value: quality(ERROR[method]) for method in (Method.LOW_DOSE, Method.FULL)},
         gated_ejection_percent={"truth": 65.0, "full dose": 64.0, Method.LOW_DOSE.value: 60.0 + patient % 3},
-        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.EXPECTED.value: 61.0}},
+        ejection_percent={"quarter": {Method.LOW_DOSE.value: 70.0, Method.FOR_IMAGES.value: 61.0}},
         gated_beat_percent={"full dose": 100.0, Method.LOW_DOSE.value: 90.0 + patient % 2},
         gated_ceiling=quality(1.0),
         image_ceiling={dose.value: quality(0.8 * base[dose]) for dose in Dose},
@@ -97,7 +97,7 @@ def some_records(number: int, methods: Sequence[Method] = TRAINED) -> list[Patie
 
 
 def a_normal(patient: int, full_dose: float | None, found: float | None) -> NormalRecord:
-    methods = {dose.value: {method.value: found for method in (Method.LOW_DOSE, Method.EXPECTED)} for dose in Dose}
+    methods = {dose.value: {method.value: found for method in (Method.LOW_DOSE, Method.FOR_IMAGES)} for dose in Dose}
     return NormalRecord(patient, "F", "stress", full_dose, full_dose, methods)
 
 

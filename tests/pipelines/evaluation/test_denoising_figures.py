@@ -107,12 +107,12 @@ def test_bias_and_limits_stand_over_each_panel() -> None:
     figure = draw_agreement(Material(records, NOWHERE), "tpd_percent", "Fig. 7")
     pairs = []
     for record in records:
-        read = record.methods["quarter"][Method.EXPECTED.value].indices
+        read = record.methods["quarter"][Method.FOR_IMAGES.value].indices
         assert read is not None
         assert record.full_dose is not None
         pairs.append((read.tpd_percent, record.full_dose.tpd_percent))
     found = bland_altman(*np.array(pairs).T)
-    axes = _titled(figure, "quarter dose: ours, expected counts")
+    axes = _titled(figure, "quarter dose: ours, for images")
     said = [text.get_text() for text in axes.texts]
     assert any(f"{found.bias:+.2f} ({found.low:+.2f} to {found.high:+.2f})" in words for words in said)
     assert any("[0.98]" in words for words in said)  # the paper's r of predicted TPD at quarter dose
@@ -122,7 +122,7 @@ def test_patients_at_one_place_are_one_larger_mark() -> None:
     records = [_with_score(a_record(number), 4.0, 4.0, 6.0) for number in range(3)]
     records.append(_with_score(a_record(9), 10.0, 12.0, 10.0))
     figure = draw_agreement(Material(tuple(records), NOWHERE), "summed_score", "Fig. 6")
-    low_dose, _ = _titled(figure, "half dose: ours, expected counts").collections
+    low_dose, _ = _titled(figure, "half dose: ours, for images").collections
     assert isinstance(low_dose, PathCollection)
     assert sorted(low_dose.get_sizes().tolist()) == pytest.approx([13.0, 39.0])
 
@@ -143,16 +143,16 @@ def test_an_untrained_network_gets_no_row_and_one_dose_alone_is_said() -> None:
 def test_the_readers_bars_count_patients_and_hatch_the_acceptable() -> None:
     scores = [(4.0, 4.0, 4.0), (4.0, 12.0, 6.0), (4.0, 8.0, 0.0), (10.0, 2.0, 10.0)]
     records = tuple(_with_score(a_record(number), *score) for number, score in enumerate(scores))
-    axes = _titled(draw_reader(Material(records, NOWHERE), "Fig. 8"), "half dose: ours, expected counts")
+    axes = _titled(draw_reader(Material(records, NOWHERE), "Fig. 8"), "half dose: ours, for images")
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     hatched = sorted(round(bar.get_x() + 0.19) for bar in bars if bar.get_hatch())
     solid = {
         (round(bar.get_x() + 0.19), METHOD_COLORS[method], bar.get_height())
         for bar in bars
-        for method in (Method.LOW_DOSE, Method.EXPECTED)
+        for method in (Method.LOW_DOSE, Method.FOR_IMAGES)
         if not bar.get_hatch() and np.allclose(bar.get_facecolor()[:3], _rgb(METHOD_COLORS[method]))
     }
-    blue, red = METHOD_COLORS[Method.LOW_DOSE], METHOD_COLORS[Method.EXPECTED]
+    blue, red = METHOD_COLORS[Method.LOW_DOSE], METHOD_COLORS[Method.FOR_IMAGES]
     assert solid == {(0, blue, 1), (3, blue, 1), (2, blue, 1), (-3, blue, 1), (0, red, 2), (1, red, 1), (-2, red, 1)}
     assert hatched == [0, 0, 1]
     assert "acceptable: 75 % [100 %]" in [text.get_text() for text in axes.texts]
@@ -226,11 +226,11 @@ def test_a_group_without_images_is_said(tmp_path: Path) -> None:
 def test_the_worst_outlier_is_the_one_farthest_from_full_dose_in_either_direction() -> None:
     records = list(a_cohort()[:5])
     eighth = records[3].methods[Dose.EIGHTH.value]
-    one, full = eighth[Method.EXPECTED.value], records[3].full_dose
+    one, full = eighth[Method.FOR_IMAGES.value], records[3].full_dose
     assert one.indices is not None
     assert full is not None
     far = replace(one, indices=replace(one.indices, tpd_percent=full.tpd_percent - 40.0))
-    methods = {**records[3].methods, Dose.EIGHTH.value: {**eighth, Method.EXPECTED.value: far}}
+    methods = {**records[3].methods, Dose.EIGHTH.value: {**eighth, Method.FOR_IMAGES.value: far}}
     records[3] = replace(records[3], methods=methods)
     records[4] = replace(records[4], full_dose=None)
     assert worst_outlier(records).patient == records[3].patient

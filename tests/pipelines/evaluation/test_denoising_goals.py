@@ -111,6 +111,6 @@ def test_psnr_at_an_eighth_of_the_dose() -> None:
 
 def test_denoising_must_not_make_defects_that_the_full_dose_does_not_show() -> None:
     records = some_records(4)
-    assert goal("expected counts, quarter dose: false", records, (3.0, 4.0)).reached is True
-    assert goal("expected counts, quarter dose: false", records, (3.0, 6.0)).reached is False
-    assert goal("expected counts, quarter dose: false", records, (6.0, 6.0)).reached is True
+    assert goal("for images, quarter dose: false", records, (3.0, 4.0)).reached is True
+    assert goal("for images, quarter dose: false", records, (3.0, 6.0)).reached is False
+    assert goal("for images, quarter dose: false", records, (6.0, 6.0)).reached is True
