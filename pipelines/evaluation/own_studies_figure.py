@@ -47,9 +47,10 @@ def draw_own_study(pictures: Pictures, key: str, evidence: str) -> Figure:
 
 
 _HOW = (
-    "Thinned counts are divided by their dose; denoised are the expected counts. All projections have one gray scale, "
-    "from 0 to the highest of the full counts shown, and all slices another, from 0 to the highest of the full counts' "
-    "slices shown: what is brighter is black. OSEM 8 x 2, Butterworth 0.45, order 10; no attenuation correction"
+    "Thinned counts are divided by their dose; denoised ones are those that images are made of. All projections have "
+    "one gray scale, from 0 to the highest of the full counts shown, and all slices another, from 0 to that of the "
+    "full counts' slices shown: what is brighter is black. OSEM 8 x 2, Butterworth 0.45, order 10; no attenuation "
+    "correction"
 )
 
 

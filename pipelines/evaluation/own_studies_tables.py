@@ -14,7 +14,7 @@ from pipelines.evaluation.held_out_counts import HeldOut, Measured
 from pipelines.evaluation.own_studies import DoseRecord, HeartRecord, ImageRecord, StudyRecord
 from pipelines.networks.model_card import ModelCard
 
-LOW, DENOISED, FULL = "thinned", "denoised (expected counts)", "full counts"
+LOW, DENOISED, FULL = "thinned", "denoised (for images)", "full counts"
 NOT_FOUND = "no ventricle found"
 _PROJECTIONS = (
     "Photopeak, against the full counts, which go from 0 to 255 over their own maximum, and so do the thinned ones "
