@@ -151,7 +151,7 @@ def _changes(projections: Projections, reading: HeartReading) -> tuple[Finding, 
 
 
 def _projections(denoised: Denoised, options: DenoisingOptions, card: ModelCard, dose: Dose) -> Derived:
-    """Return the projections to send: the expected counts, or the measured ones and what the missing dose adds."""
+    """Return the projections to send: those for images, or the measured ones and what the missing dose adds."""
     by = f"by {card.members} networks ({card.name} {card.version}, weights SHA-256 {card.sha256})"
     if options.projections == VIRTUAL_FULL_DOSE:
         words = (
