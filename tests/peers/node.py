@@ -7,7 +7,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ DICOMNODE = Path(sys.executable).with_name("dicomnode")
 SCANNER, NODE = "SPECT1", "DICOMNODE"
 THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 ENDED = {"DELIVERED", "IGNORED", "HELD", "FAILED", "REJECTED"}
+SILENT_S = 1.0  # without a line in its log, the node is asked all the same
 
 Table = Mapping[str, Any]
 
@@ -145,10 +147,9 @@ class Node(PeerProcess):
         awaited = " or ".join(states)
         try:
             row = eventually(
-                lambda: self._row_if(study_instance_uid, {*states, *ENDED}),
+                self._when_moved(lambda: self._row_if(study_instance_uid, {*states, *ENDED})),
                 f"study {study_instance_uid} to be {awaited}",
                 timeout_s,
-                every_s=0.3,
             )
         except TimeoutError as error:
             raise AssertionError(
@@ -161,6 +162,23 @@ class Node(PeerProcess):
     def last_words(self) -> str:
         """Return the end of the node's log."""
         return f"the node's log ends:\n{self.output()[-4000:]}"
+
+    def _when_moved(self, question: Callable[[], Any]) -> Callable[[], Any]:
+        """Return the question, asked only when the node has logged something, or nothing for a while.
+
+        Each command is a process of its own: asked all the time, it takes from the node the core that it waits for.
+        """
+        size, asked_at = -1, 0.0
+
+        def answer() -> Any:
+            nonlocal size, asked_at
+            now, found = time.monotonic(), self.log.stat().st_size
+            if found == size and now < asked_at + SILENT_S:
+                return None
+            size, asked_at = found, now
+            return question()
+
+        return answer
 
     def _row_if(self, study_instance_uid: str, states: set[str]) -> Any:
         row = self.studies().get(study_instance_uid)
