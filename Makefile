@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test lint format bench bench-recon chaos accuracy gpu-check
+.PHONY: help venv peers demo test lint format bench bench-recon chaos accuracy gpu-check fuzz large-study real-files
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -27,8 +27,8 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@
 
-peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, strace
-	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools strace || \
+peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, XMedCon, strace
+	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools medcon strace || \
 		echo "make: the tests that need the missing programs will be skipped"
 
 demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> archive, with pictures
@@ -64,3 +64,14 @@ accuracy: $(INSTALLED) ## tables of the camera model, the virtual patients and t
 
 gpu-check: $(INSTALLED) ## accuracy, speed and memory of reconstruction and networks on this machine's GPU; says so where there is none
 	@$(BIN)/python -m tests.accuracy.gpu_check
+
+SECONDS ?= 60
+fuzz: $(INSTALLED) ## coverage-guided fuzzing of reader and listener for SECONDS=60; what crashes is kept in tests/fuzz/corpus
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[fuzz]'
+	@$(LOOPBACK) $(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+large-study: $(INSTALLED) ## 10,000 instances of one study into one node: time and memory
+	@$(LOOPBACK) $(BIN)/python -m tests.end_to_end.large_study
+
+real-files: $(INSTALLED) peers ## what the node decides for each public camera file -> the table of docs/real-files.md
+	@$(LOOPBACK) $(BIN)/python -m tests.end_to_end.real_files

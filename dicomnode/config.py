@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
 
 from dicomnode.errors import ConfigurationError
 
@@ -50,11 +50,15 @@ class TlsSettings(Section):
 
 
 class PeerSettings(Section):
-    """[[peers]]: an AE that may open an Association with us."""
+    """[[peers]]: an AE that may open an Association with us; with a port, one that may ask us for commitment."""
 
     name: str
     ae_title: AETitle
     host: str | None = None
+    port: Port | None = None  # where its Storage Commitment reports go
+    tls: bool = False  # of those reports
+    user: str | None = None  # set: it must say who it is (User Identity Negotiation, PS3.7 D.3.3.7)
+    password: SecretStr | None = None
 
 
 class DestinationSettings(Section):
@@ -66,12 +70,27 @@ class DestinationSettings(Section):
     port: Port
     tls: bool = False
     storage_commitment: bool = False
+    commitment_wait_s: Seconds = 3600  # for its report; then it is asked again
+    commitment_resends: Annotated[int, Field(ge=0)] = 3  # of an instance that it says it does not have
     retry_s: tuple[Seconds, ...] = (5, 30, 120, 600, 3600)
     give_up_h: Annotated[float, Field(gt=0)] = 72
 
 
 PipelineName = Literal["denoising", "attenuation_correction", "reconstruction"]
 Need = Literal["projections", "ct", "stress", "rest"]
+
+
+class FetchSettings(Section):
+    """One entry of a rule's `fetch`: what of `needs` is asked for at which destination when it does not come."""
+
+    need: Literal["ct", "stress", "rest"]
+    source: str  # the name of a destination that answers queries
+    method: Literal["move", "get"] = "move"
+    series_description: str = "*"  # wildcard, without regard to case: which series are fetched
+    days: Annotated[int, Field(ge=0)] = 0  # how far from this study another one of the patient may be; 0: this one only
+    max_instances: Annotated[int, Field(ge=1)] = 2000
+    timeout_s: Seconds = 600  # silence of the source, after which the fetch is tried again
+    retry_s: tuple[Seconds, ...] = (30, 120, 600)  # then this study's fetch is given up
 
 
 class RuleSettings(Section):
@@ -81,6 +100,7 @@ class RuleSettings(Section):
     when: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
     pipeline: PipelineName
     needs: tuple[Need, ...] = ("projections",)
+    fetch: tuple[FetchSettings, ...] = ()
     wait_s: Annotated[float, Field(ge=0)] = 1800  # for what `needs` names and is not here yet
     options: Mapping[str, OptionValue] = Field(default_factory=dict)
     destinations: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -109,6 +129,7 @@ class RetentionSettings(Section):
 
     received_days: Annotated[float, Field(ge=0)] = 7
     derived_days: Annotated[float, Field(ge=0)] = 7
+    promised_days: Annotated[float, Field(ge=0)] = 365  # received instances whose keeping we promised to a scanner
 
 
 class LogSettings(Section):
@@ -141,6 +162,19 @@ class Config(Section):
                 return destination
         known = ", ".join(d.name for d in self.destinations) or "none"
         raise ConfigurationError(f"there is no destination named {name!r} (configured: {known})")
+
+    @property
+    def known_peers(self) -> tuple[PeerSettings, ...]:
+        """All that may associate: [[peers]], and destinations that come to us by themselves when we asked them to."""
+        sources = {fetch.source for rule in self.rules for fetch in rule.fetch}
+        return (
+            *self.peers,
+            *(
+                PeerSettings(name=f"destination {d.name}", ae_title=d.ae_title, host=d.host)
+                for d in self.destinations
+                if d.storage_commitment or d.name in sources
+            ),
+        )
 
 
 DEFAULT_PATHS = (Path("/etc/dicomnode/config.toml"), Path("config.toml"))
@@ -203,11 +237,39 @@ def cross_mistakes(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
             if name not in known:
                 hint = f"known are: {', '.join(known)}" if known else "there is no [[destinations]] table"
                 mistakes.append((("rules", index, "destinations"), f"no destination is named {name!r}; {hint}"))
+        mistakes += _fetch_mistakes(index, rule, known)
+    for index, peer in enumerate(config.peers):
+        mistakes += [(("peers", index, key), message) for key, message in _peer_mistakes(peer, config.tls)]
     for index, destination in enumerate(config.destinations):
         if destination.tls and config.tls is None:
             mistakes.append((("destinations", index, "tls"), "needs a [tls] table with certificate, key and ca"))
     if config.engine.kind == "dask" and not config.engine.scheduler:
         mistakes.append((("engine", "kind"), 'kind = "dask" needs engine.scheduler = "tls://host:port"'))
+    return mistakes
+
+
+def _fetch_mistakes(index: int, rule: RuleSettings, known: Sequence[str]) -> list[tuple[tuple[str | int, ...], str]]:
+    mistakes: list[tuple[tuple[str | int, ...], str]] = []
+    for fetch in rule.fetch:
+        if fetch.source not in known:
+            mistakes.append((("rules", index, "fetch"), f"no destination is named {fetch.source!r} to fetch from"))
+        if fetch.need not in rule.needs:
+            mistakes.append((("rules", index, "fetch"), f"fetches {fetch.need!r}, which `needs` does not name; add it"))
+        if fetch.need == "ct" and fetch.days:
+            mistakes.append((("rules", index, "fetch"), "days is for stress and rest; a CT belongs to the same study"))
+    if len({fetch.need for fetch in rule.fetch}) < len(rule.fetch):
+        mistakes.append((("rules", index, "fetch"), "fetches the same need twice; keep one entry for each"))
+    return mistakes
+
+
+def _peer_mistakes(peer: PeerSettings, tls: TlsSettings | None) -> list[tuple[str, str]]:
+    mistakes = []
+    if peer.port is not None and peer.host is None:
+        mistakes.append(("port", "needs a host, to which reports of Storage Commitment are sent"))
+    if peer.tls and tls is None:
+        mistakes.append(("tls", "needs a [tls] table with certificate, key and ca"))
+    if peer.password is not None and peer.user is None:
+        mistakes.append(("password", "needs a user"))
     return mistakes
 
 

@@ -17,22 +17,29 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from dicomnode.config import Config, DestinationSettings
+from dicomnode.config import Config, DestinationSettings, FetchSettings, PeerSettings
 from dicomnode.engine.local import LocalEngine
-from dicomnode.network import sender
+from dicomnode.network import commitment, sender
+from dicomnode.network.fetch import Archive
 from dicomnode.network.listener import Listener
 from dicomnode.objects.keywords import rule_keywords
 from dicomnode.stages.assemble import Assembler, refresh_headers
+from dicomnode.stages.commit import Committer, ReportRecorder
 from dicomnode.stages.deliver import Deliverer
+from dicomnode.stages.fetch import Fetcher
 from dicomnode.stages.process import LEASE_MARGIN_S, Processor, remove_unrecorded
+from dicomnode.stages.promise import Promiser
 from dicomnode.stages.purge import Purger
 from dicomnode.stages.receive import OpenAssociations, Receiver, register_orphans
+from dicomnode.store.commitments import Commitments
+from dicomnode.store.fetches import Fetches
 from dicomnode.store.folder import DataFolder, take_lock
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
+from dicomnode.store.promises import Promises
 from dicomnode.store.schema import open_database
 from dicomnode.store.spool import Spool
-from dicomnode.study import SendReport
+from dicomnode.study import CommitmentReport, CommitmentRequest, FoundSeries, SendReport, SeriesQuery
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +88,7 @@ class Node:
         self._lock: TextIO | None = None
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(6 + 2 * len(config.destinations))},
+            executors={"default": ThreadPoolExecutor(8 + 4 * len(config.destinations))},
             job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
         self._processing = threading.Event()
@@ -96,22 +103,25 @@ class Node:
         self._lock = take_lock(self.folder.lock)
         self.journal = Journal(open_database(self.folder.journal))
         self.outbox = Outbox(self.journal, Spool(self.folder.derived))
+        self.commitments, self.fetches = Commitments(self.journal), Fetches(self.journal)
         self.engine = LocalEngine(self.config.engine.device, self.config.engine.timeout_s)
         started_at = now_utc()
         associations = OpenAssociations()
         receiver = self._receiver(associations)
         self._recover(receiver, started_at)
+        promiser = self._promiser(receiver.spool)
         listener = Listener(
             self.config.node,
-            self.config.peers,
+            self.config.known_peers,
             self.config.tls,
             lambda received: receiver.receive(received, now_utc()),
             associations.closed,
+            commitment.CommitmentService(promiser.asked, self._reports().record),
         )
         listener.start()
         self._listener = listener
         self.engine.start()
-        self._start_stages(associations, started_at)
+        self._start_stages(receiver, promiser, started_at)
         self._tell_status(started_at)
         log.info("ready", title=self.config.node.ae_title, host=self.config.node.host, port=listener.port)
 
@@ -147,7 +157,7 @@ class Node:
             self.journal,
             Spool(self.folder.spool),
             associations,
-            rule_keywords(self.config.rules),
+            rule_keywords(self.config.rules) | {"IssuerOfPatientID"},
             self.config.node.min_free_gb,
             arrived=self._arrived,
         )
@@ -158,6 +168,11 @@ class Node:
         refresh_headers(self.journal, receiver.spool, receiver.keywords)
         self._processor = self._make_processor(receiver.spool)
         self._processor.return_lost_claims(None)
+        self.commitments.ask_again(now)
+        self.fetches.again_at_once(now)
+        for destination in self.config.destinations:
+            if not destination.storage_commitment:
+                self.commitments.waive(destination.name)
         log.info("recovered", instances=orphans, count=unrecorded)
 
     def _make_processor(self, spool: Spool) -> Processor:
@@ -174,17 +189,66 @@ class Node:
             derived=self._wake_deliveries,
         )
 
-    def _start_stages(self, associations: OpenAssociations, started_at: datetime) -> None:
-        node, keep = self.config.node, self.config.retention
-        assembler = Assembler(self.journal, self.config.rules, node.quiet_s, associations.is_sending, started_at)
-        purger = Purger(self.journal, self._processor.spool, self.outbox, keep.received_days, keep.derived_days)
+    def _start_stages(self, receiver: Receiver, promiser: Promiser, started_at: datetime) -> None:
+        node, keep, sending = self.config.node, self.config.retention, receiver.associations.is_sending
+        assembler = Assembler(self.journal, self.config.rules, node.quiet_s, sending, self.fetches, started_at)
+        purger = Purger(
+            self.journal, receiver.spool, self.outbox, keep.received_days, keep.derived_days, keep.promised_days
+        )
         self._add("assemble", lambda: self._assemble(assembler), TICK_S)
         self._add("process", self._process, TICK_S)
+        self._add("promise", lambda: promiser.run_once(now_utc()), TICK_S)
         for destination in self.config.destinations:
             deliverer = Deliverer(self.outbox, destination, self._send, now_utc, self._stopping.is_set)
             self._add(f"deliver {destination.name}", _until_idle(deliverer.run_once), TICK_S)
+            if destination.storage_commitment:
+                committer = Committer(self.commitments, destination, self._ask, now_utc, self._stopping.is_set)
+                self._add(f"commit {destination.name}", _until_idle(committer.run_once), TICK_S)
+            if destination.name in {fetch.source for rule in self.config.rules for fetch in rule.fetch}:
+                fetcher = self._fetcher(receiver, destination)
+                self._add(f"fetch {destination.name}", _until_idle(fetcher.run_once), TICK_S)
         self._add("purge", lambda: purger.run_once(now_utc()), PURGE_TICK_S)
         self._scheduler.start()
+
+    def _promiser(self, spool: Spool) -> Promiser:
+        def report(peer: PeerSettings, promised: CommitmentReport) -> None:
+            commitment.report_to(peer, promised, self.config.node.ae_title, self.config.tls)
+
+        return Promiser(Promises(self.journal, spool), self.config.peers, report, now_utc, self._stopping.is_set)
+
+    def _reports(self) -> ReportRecorder:
+        destinations = {destination.name: destination for destination in self.config.destinations}
+        return ReportRecorder(
+            self.commitments, destinations, now_utc, lambda destination: self._wake(f"deliver {destination}")
+        )
+
+    def _ask(self, destination: DestinationSettings, request: CommitmentRequest) -> None:
+        def enough() -> bool:
+            return self._stopping.is_set() or self.commitments.is_reported(request.transaction_uid)
+
+        own = self.config.node.ae_title
+        commitment.ask(destination, request, own, self.config.tls, self._reports().record, enough)
+
+    def _fetcher(self, receiver: Receiver, source: DestinationSettings) -> Fetcher:
+        def archive(at: DestinationSettings, settings: FetchSettings) -> Archive:
+            return Archive(at, self.config.node.ae_title, self.config.tls, settings.timeout_s)
+
+        def find(at: DestinationSettings, settings: FetchSettings, query: SeriesQuery) -> Sequence[FoundSeries]:
+            return archive(at, settings).find(query)
+
+        def retrieve(at: DestinationSettings, settings: FetchSettings, series: FoundSeries) -> None:
+            if settings.method == "move":
+                archive(at, settings).move(series)
+                return
+            name = f"fetch {series.series_instance_uid}"
+            try:
+                archive(at, settings).get(series, name, lambda received: receiver.receive(received, now_utc()))
+            finally:
+                receiver.associations.closed(name)
+
+        return Fetcher(
+            self.journal, self.fetches, self.config.rules, source, find, retrieve, now_utc, self._stopping.is_set
+        )
 
     def _arrived(self) -> None:
         """Look at once at the first instance of a burst; at the rest together, for each look reads whole studies."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dicomnode.config import OptionValue, RuleSettings
+from dicomnode.config import FetchSettings, OptionValue, RuleSettings
 from dicomnode.study import Instance, InstanceContent
 
 # What a pipeline can work on; a rule holds only for a study that has one of these.
@@ -42,10 +42,12 @@ class Route:
 
 @dataclass(frozen=True)
 class Wait:
-    """Something may still come; look again at `until`."""
+    """Something may still come; look again at `until`. `fetch` is what the rule wants fetched meanwhile."""
 
     until: datetime
     reason: str
+    rule: str = ""
+    fetch: tuple[FetchSettings, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Arrival:
     last_at: datetime
     being_sent: bool
     version: int = 1
+    companions: Sequence[Instance] = ()  # fetched from other studies of the patient
+    fetching: frozenset[str] = frozenset()  # needs that are being fetched
+    partial: frozenset[str] = frozenset()  # needs that were fetched in part: what is here may not be all
+    fetched: Mapping[str, str] = field(default_factory=dict)  # need -> what became of its fetch, in words
 
 
 def plain(name: str) -> str:
@@ -104,16 +110,22 @@ def _assess_rule(
     quiet: bool,
     quiet_at: datetime,
 ) -> Decision:
-    have = _have(sources, arrival.instances)
-    missing = [_NEED_WORDS[need] for need in rule.needs if need not in have]
+    have = _have(sources, arrival) - arrival.partial
+    needs = [need for need in rule.needs if need not in have]
+    missing = [_NEED_WORDS[need] for need in needs]
     flawed = [source for source in sources if source.header.flaw]
     title = f"rule {rule.name!r}"
     if missing:
         deadline = arrival.last_at + timedelta(seconds=rule.wait_s)
-        words = f"{title}: have {_list(sorted(have))}, waiting for {_list(missing)} until {_clock(deadline)}"
-        if quiet and now >= deadline:
-            return Hold(f"{title}: have {_list(sorted(have))}; {_list(missing)} did not come by {_clock(deadline)}")
-        return Wait(max(deadline, quiet_at), words)
+        told = "".join(f"; {arrival.fetched[need]}" for need in needs if need in arrival.fetched)
+        words = f"{title}: have {_list(sorted(have))}, waiting for {_list(missing)} until {_clock(deadline)}{told}"
+        fetch = tuple(one for one in rule.fetch if one.need in needs)
+        if fetch and not quiet:  # the scanner may still send it
+            return Wait(max(quiet_at, now), words)
+        if quiet and now >= deadline and not arrival.fetching & set(needs):
+            missed = f"{_list(missing)} did not come by {_clock(deadline)}"
+            return Hold(f"{title}: have {_list(sorted(have))}; {missed}{told}")
+        return Wait(max(deadline, quiet_at), words, rule.name, fetch)
     if flawed:
         if quiet:
             return Hold(f"{title}: {flawed[0].header.flaw}")
@@ -197,13 +209,13 @@ def _values(key: str, instance: Instance) -> tuple[str, ...]:
     return ("",)
 
 
-def _have(sources: Sequence[Instance], instances: Iterable[Instance]) -> set[str]:
+def _have(sources: Sequence[Instance], arrival: Arrival) -> set[str]:
     have = (
         {"projections"} if any(s.header.content is InstanceContent.PROJECTIONS for s in sources) else {"reconstruction"}
     )
-    if any(instance.header.content is InstanceContent.CT for instance in instances):
+    if any(instance.header.content is InstanceContent.CT for instance in arrival.instances):
         have.add("ct")
-    for source in sources:
+    for source in (*sources, *arrival.companions):
         have.update(source.header.attributes.get("CardiacState", ()))
     return have & {"projections", "reconstruction", "ct", "stress", "rest"}
 

@@ -198,3 +198,51 @@ class DerivedInstance:
     sop_class_uid: str
     kind: str
     file_bytes: bytes
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Names one instance: its SOP Class and SOP Instance UIDs."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True)
+class CommitmentRequest:
+    """Somebody asks whether these instances are kept (Storage Commitment Push Model, PS3.4 J.3.2)."""
+
+    transaction_uid: str
+    references: tuple[Reference, ...]
+
+
+@dataclass(frozen=True)
+class CommitmentReport:
+    """The answer to a request: what is kept, and what is not, with the Failure Reason (PS3.3 C.14)."""
+
+    transaction_uid: str
+    committed: tuple[Reference, ...]
+    failed: tuple[tuple[Reference, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class SeriesQuery:
+    """Which series are looked for at an archive: those of one study, or of the nearest other one of its patient."""
+
+    study_instance_uid: str
+    modality: str
+    series_description: str = "*"  # wildcards
+    other_studies: bool = False
+    patient_id: str = field(default="", repr=False)
+    issuer: str = field(default="", repr=False)
+    study_date: str = ""  # YYYYMMDD
+    dates: str = ""  # the range of a query, YYYYMMDD-YYYYMMDD
+
+
+@dataclass(frozen=True)
+class FoundSeries:
+    """A series that an archive has, and the SOP Instance UIDs in it."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    instances: tuple[str, ...]

@@ -148,6 +148,15 @@ class Heart:
 
 
 @dataclass(frozen=True)
+class Model:
+    """The weights that a network was run with, as their model card names them."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Which pipeline, of which version, with which settings made a result."""
 
@@ -157,6 +166,7 @@ class Provenance:
     assumptions: tuple[str, ...] = ()
     corrections: tuple[str, ...] = ()  # DICOM Corrected Image terms that our own model applied: ATTN, SCAT, ...
     headline: str = ""  # what a reader must know before anything else: the dose, the network
+    models: tuple[Model, ...] = ()  # the networks that had a part in it
 
 
 @dataclass(frozen=True)

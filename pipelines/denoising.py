@@ -15,6 +15,7 @@ from pipelines.contract import (
     DerivedKind,
     Finding,
     Measurement,
+    Model,
     PipelineInput,
     PipelineResult,
     Provenance,
@@ -176,7 +177,8 @@ def _provenance(
         ("Weights", f"SHA-256 {card.sha256}"),
     )
     headline = f"{dose.words}; denoised by the networks {card.name} {card.version}"
-    return Provenance("denoising", "", settings, acquisition.assumptions, corrections(after), headline)
+    models = (Model(card.name, card.version, card.sha256),)
+    return Provenance("denoising", "", settings, acquisition.assumptions, corrections(after), headline, models)
 
 
 def _measurements(dose: Dose, figures: dict[str, float], kept_percent: float) -> tuple[Measurement, ...]:

@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dicomnode.cli import (  # noqa: F401 - they add their commands
+    conformance,
     demo,
     evaluation,
     guard_evaluation,

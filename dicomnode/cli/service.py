@@ -59,21 +59,26 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         console.print(f"  {state:<11} {number}")
     for destination, number in facts["queues"]["deliveries"].items():
         console.print(f"  waiting for {destination}: {number}")
+    for destination, number in facts["queues"]["commitments"].items():
+        console.print(f"  not yet committed by {destination}: {number}")
     console.print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
 
 
 def _status(settings: Config) -> dict[str, Any]:
     from dicomnode.store.folder import DataFolder, running
     from dicomnode.store.opened import existing
+    from dicomnode.store.outbox import DeliveryState
 
     folder = DataFolder(settings.node.data_dir)
     process = running(folder.lock)
     counts: dict[str, int] = {}
     waiting = dict.fromkeys((destination.name for destination in settings.destinations), 0)
+    unpromised = dict.fromkeys((one.name for one in settings.destinations if one.storage_commitment), 0)
     with existing(folder.journal, folder.derived) as stores:
         if stores is not None:
             counts = stores.journal.counts()
             waiting |= stores.outbox.waiting()
+            unpromised |= stores.outbox.waiting(DeliveryState.UNCOMMITTED)
     place = folder.root if folder.root.exists() else folder.root.absolute().parent
     return {
         "up": process is not None,
@@ -86,6 +91,7 @@ def _status(settings: Config) -> dict[str, Any]:
             "assemble": counts.get("RECEIVING", 0),
             "process": counts.get("ROUTED", 0) + counts.get("PROCESSING", 0),
             "deliveries": waiting,
+            "commitments": unpromised,
         },
         "free_gb": round(shutil.disk_usage(place).free / 1e9, 1) if place.exists() else None,
         "engine": {"kind": settings.engine.kind, "device": settings.engine.device},
@@ -104,9 +110,3 @@ def _refuse_what_is_not_built(settings: Config, option: Path | None) -> None:
         raise ConfigurationError(f"{config_path(option)}: {error}") from None
     if settings.engine.kind != "local":
         raise ConfigurationError('engine.kind: this version runs pipelines on this machine only; set kind = "local"')
-    for destination in settings.destinations:
-        if destination.storage_commitment:
-            raise ConfigurationError(
-                f"destinations ({destination.name}): this version does not ask for storage commitment; "
-                "set storage_commitment = false"
-            )

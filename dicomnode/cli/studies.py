@@ -184,10 +184,15 @@ def _print_table(rows: list[dict[str, Any]], columns: list[str], identity: bool)
         print("no studies")
         return
     columns = [*columns, "patient_name", "patient_id"] if identity else columns
-    cells = [columns, *([str(row[c] if row[c] is not None else "-") for c in columns] for row in rows)]
+    cells = [columns, *([_printable(str(row[c] if row[c] is not None else "-")) for c in columns] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
     for line in cells:  # never cut: a UID is there to be copied
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _printable(text: str) -> str:
+    """Return a peer's text with control characters escaped: a patient's name must not steer the reader's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _print_story(story: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from dicomnode.config import NodeSettings, PeerSettings
@@ -16,6 +17,8 @@ from dicomnode.network.upper_layer import DrivenAssociation, end_reading
 
 HALF_OPEN_PER_HOST = 16
 HALF_OPEN = 128
+REJECTIONS_EVERY_S = 60.0
+REJECTED_REMEMBERED = 1000
 SILENT_S = 1.0  # an Association that says nothing for so long may be ended to make room
 ROOM_S = 1.5  # how long a newcomer waits for room
 
@@ -23,6 +26,7 @@ ROOM_S = 1.5  # how long a newcomer waits for room
 class Rejection(Enum):
     """Why an Association is rejected: result, source, diagnostic (PS3.8 Table 9-21)."""
 
+    USER_IDENTITY_NOT_ACCEPTED = (1, 1, 1)  # the standard has no reason of its own for this
     CALLING_AE_TITLE_NOT_RECOGNIZED = (1, 1, 3)
     CALLED_AE_TITLE_NOT_RECOGNIZED = (1, 1, 7)
     TEMPORARY_CONGESTION = (2, 3, 1)
@@ -41,15 +45,32 @@ class Guest:
     calling_ae_title: str
     called_ae_title: str
     host: str
+    user: str = ""
+    password: str = field(default="", repr=False)
 
 
 def rejection(guest: Guest, node: NodeSettings, peers: Sequence[PeerSettings]) -> Rejection | None:
-    """Return why this guest may not associate; None if it may. AE titles are compared case-sensitively."""
+    """Return why this guest may not associate; None if it may. AE titles are compared case-sensitively.
+
+    A peer that is configured with a user must say who it is, whatever else is required of peers; the user identity of
+    any other is ignored.
+    """
     if guest.called_ae_title != node.ae_title:
         return Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
-    if node.require_known_peers and not any(_is_peer(guest, peer) for peer in peers):
+    same = [peer for peer in peers if _is_peer(guest, peer)]
+    if not same and (node.require_known_peers or any(p.ae_title == guest.calling_ae_title and p.user for p in peers)):
         return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
+    if same and not any(_is_identified(guest, peer) for peer in same):
+        return Rejection.USER_IDENTITY_NOT_ACCEPTED
     return None
+
+
+def _is_identified(guest: Guest, peer: PeerSettings) -> bool:
+    if peer.user is None:
+        return True
+    password = "" if peer.password is None else peer.password.get_secret_value()
+    found, wanted = f"{guest.user}\0{guest.password}", f"{peer.user}\0{password}"
+    return hmac.compare_digest(found.encode(), wanted.encode())
 
 
 def _is_peer(guest: Guest, peer: PeerSettings) -> bool:
@@ -75,6 +96,25 @@ def _addresses(host: str) -> set[str]:
         return {plain_address(str(entry[4][0])) for entry in socket.getaddrinfo(host, None)}
     except OSError:
         return set()
+
+
+class RejectionLog:
+    """Lets a peer that is rejected again and again into the log once a minute, with the number of times."""
+
+    def __init__(self, every_s: float = REJECTIONS_EVERY_S) -> None:
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[Guest, Rejection], tuple[float, int]] = {}  # when last told, how many since
+
+    def times(self, guest: Guest, reason: Rejection, now_s: float) -> int:
+        """Count a rejection; return how many there were since it was last told, 0 if it isn't time to tell."""
+        with self._lock:
+            told_s, count = self._seen.pop((guest, reason), (now_s - self._every_s, 0))
+            due = now_s >= told_s + self._every_s
+            self._seen[guest, reason] = (now_s, 0) if due else (told_s, count + 1)
+            while len(self._seen) > REJECTED_REMEMBERED:
+                del self._seen[next(iter(self._seen))]
+            return count + 1 if due else 0
 
 
 class HalfOpenConnections:

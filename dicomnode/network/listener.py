@@ -1,4 +1,4 @@
-"""Storage and Verification SCP: hands every instance that arrives to the callable it was given, and answers the peer.
+"""Storage, Verification and Storage Commitment SCP: hands what arrives to the callables it was given, and answers.
 
 The answer to a C-STORE is sent when that callable has returned, so success means that the instance is safe.
 """
@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import errno
 import itertools
-import ssl
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
-from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_EVENT_REPORT
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
 from dicomnode.errors import ConfigurationError, StoreStatus
-from dicomnode.network.admission import Guest, Rejection, Slots, printable, rejection
+from dicomnode.network.admission import Guest, Rejection, RejectionLog, Slots, printable, rejection
+from dicomnode.network.commitment import CommitmentService, answer_report, answer_request, reporting_peer
 from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, accepted_contexts
 from dicomnode.network.server import AssociationServer
 from dicomnode.network.storage import Receive, answer_store
-from dicomnode.network.tls import server_context
+from dicomnode.network.tls import RenewedContext
 from dicomnode.network.upper_layer import REQUESTED, DrivenAssociation
 
 log = structlog.get_logger(__name__)
@@ -49,11 +50,14 @@ class Listener:
         tls: TlsSettings | None,
         receive: Receive,
         association_closed: AssociationClosed,
+        commitment: CommitmentService | None = None,
     ) -> None:
         self._node, self._peers, self._tls = node, tuple(peers), tls
         self._receive, self._association_closed = receive, association_closed
+        self._commitment = commitment
         self._slots = Slots(node.max_associations)
         self._numbers = itertools.count(1)
+        self._rejected = RejectionLog()
         self._server: AssociationServer | None = None
         self._accepting = False
 
@@ -69,7 +73,7 @@ class Listener:
 
     def start(self) -> None:
         """Listen. Raises ConfigurationError if the address can't be listened on or a TLS file is unusable."""
-        context = server_context(self._tls) if self._tls is not None else None
+        context = RenewedContext(self._tls) if self._tls is not None else None
         try:
             self._server = self._bound(context)
         except OSError as error:
@@ -89,7 +93,7 @@ class Listener:
         self.stop_accepting()
         self._slots.drain(drain_s)
 
-    def _bound(self, context: ssl.SSLContext | None) -> AssociationServer:
+    def _bound(self, context: RenewedContext | None) -> AssociationServer:
         ae = AE(self._node.ae_title)
         ae.maximum_pdu_size = self._node.max_pdu
         ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
@@ -114,16 +118,29 @@ class Listener:
         if assoc.dul.state_machine.current_state != REQUESTED:
             return  # a port probe; a silent or malformed peer
         assoc.requestor.primitive = request
-        guest = Guest(request.calling_ae_title.strip(), request.called_ae_title.strip(), host)
+        guest = Guest(request.calling_ae_title.strip(), request.called_ae_title.strip(), host, *_identity(assoc))
         refused = rejection(guest, self._node, self._peers) or self._place(assoc, guest)
         if refused is not None:
-            _reject(assoc, guest, refused)
+            self._reject(assoc, guest, refused)
             return
         try:
             self._converse(assoc, guest, name)
         finally:
             self._slots.leave(assoc)
             self._association_closed(name)
+
+    def _reject(self, assoc: DrivenAssociation, guest: Guest, reason: Rejection) -> None:
+        times = self._rejected.times(guest, reason, time.monotonic())
+        if times:
+            log.warning(
+                "Association rejected",
+                reason=reason.name.lower().replace("_", " "),
+                calling_ae=printable(guest.calling_ae_title),
+                called_ae=printable(guest.called_ae_title),
+                host=guest.host,
+                count=times,
+            )
+        assoc.acse.send_reject(*reason.value)
 
     def _place(self, assoc: DrivenAssociation, guest: Guest) -> Rejection | None:
         if not self._accepting:
@@ -149,18 +166,32 @@ class Listener:
             context_id, message = assoc.dimse.get_msg(block=True)
             if message is None:
                 break
-            self._answer(assoc, context_id, message)
+            self._answer(assoc, guest, context_id, message)
         log.info("Association closed", association=name, ending=_ending(assoc))
 
-    def _answer(self, assoc: DrivenAssociation, context_id: int, message: Any) -> None:
+    def _answer(self, assoc: DrivenAssociation, guest: Guest, context_id: int, message: Any) -> None:
         self._slots.set_busy(assoc, True)
         try:
-            if isinstance(message, C_STORE) and not message.is_valid_request and message.MessageID is not None:
+            if self._commitment is not None and isinstance(message, N_ACTION):
+                peer = reporting_peer(guest.calling_ae_title, self._peers)
+                answer_request(assoc, context_id, message, peer, self._commitment.asked)
+            elif self._commitment is not None and isinstance(message, N_EVENT_REPORT):
+                answer_report(assoc, context_id, message, self._commitment.reported)
+            elif isinstance(message, C_STORE) and not message.is_valid_request and message.MessageID is not None:
                 _refuse_incomplete(assoc, context_id, message)
             else:
                 assoc._serve_request(message, context_id)
         finally:
             self._slots.set_busy(assoc, False)
+
+
+def _identity(assoc: DrivenAssociation) -> tuple[str, str]:
+    """Return user name and passcode of the peer's User Identity Negotiation; empty where it offers none of these."""
+    offered = assoc.requestor.user_identity
+    if offered is None or offered.user_identity_type not in (1, 2):
+        return "", ""
+    fields = (offered.primary_field or b"", offered.secondary_field or b"")
+    return fields[0].decode("utf-8", "replace"), fields[1].decode("utf-8", "replace")
 
 
 def _ending(assoc: DrivenAssociation) -> str:
@@ -173,17 +204,6 @@ def _ending(assoc: DrivenAssociation) -> str:
     if assoc.acse.is_aborted("a-abort"):
         return "aborted by the peer"
     return "idle" if assoc.dul.is_open else "broken"
-
-
-def _reject(assoc: DrivenAssociation, guest: Guest, reason: Rejection) -> None:
-    log.warning(
-        "Association rejected",
-        reason=reason.name.lower().replace("_", " "),
-        calling_ae=printable(guest.calling_ae_title),
-        called_ae=printable(guest.called_ae_title),
-        host=guest.host,
-    )
-    assoc.acse.send_reject(*reason.value)
 
 
 def _refuse_incomplete(assoc: DrivenAssociation, context_id: int, request: C_STORE) -> None:

@@ -33,6 +33,10 @@ IMPLEMENTATION_CLASS_UID = UID("2.25.64021424802161161414897349263597406372")
 IMPLEMENTATION_VERSION_NAME = "DICOMNODE_0_1"
 
 VERIFICATION: UID = sop_class.Verification
+STORAGE_COMMITMENT: UID = sop_class.StorageCommitmentPushModel
+FIND: UID = sop_class.StudyRootQueryRetrieveInformationModelFind
+MOVE: UID = sop_class.StudyRootQueryRetrieveInformationModelMove
+GET: UID = sop_class.StudyRootQueryRetrieveInformationModelGet
 
 UNCOMPRESSED: tuple[UID, ...] = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 
@@ -108,6 +112,13 @@ DOCUMENTS: tuple[UID, ...] = (
     sop_class.TwelveLeadECGWaveformStorage,
 )
 
+# What is fetched where a rule's need is missing: projections and reconstructions, CT.
+FETCHED: tuple[UID, ...] = (
+    sop_class.NuclearMedicineImageStorage,
+    sop_class.CTImageStorage,
+    sop_class.EnhancedCTImageStorage,
+)
+
 # What the node itself makes and sends; each in both uncompressed Transfer Syntaxes.
 SENT: tuple[UID, ...] = (
     sop_class.NuclearMedicineImageStorage,
@@ -121,12 +132,24 @@ SENT: tuple[UID, ...] = (
 
 
 def accepted_contexts() -> list[PresentationContext]:
-    """Return what we accept as SCP: Verification, images in many Transfer Syntaxes, documents uncompressed."""
+    """Return what we accept as SCP: Verification, images in many Transfer Syntaxes, documents uncompressed.
+
+    Storage Commitment in either role: scanners ask us, and archives report to us.
+    """
+    commitment = build_context(STORAGE_COMMITMENT, list(UNCOMPRESSED))
+    commitment.scu_role = commitment.scp_role = True
     return [
         build_context(VERIFICATION, list(UNCOMPRESSED)),
+        commitment,
         *(build_context(uid, list(ACCEPTED_TRANSFER_SYNTAXES)) for uid in IMAGES),
         *(build_context(uid, list(UNCOMPRESSED)) for uid in DOCUMENTS),
     ]
+
+
+def fetching_contexts() -> list[PresentationContext]:
+    """Return what we propose to retrieve by C-GET: what may come, uncompressed or without loss, and the service."""
+    syntaxes = [*UNCOMPRESSED, RLELossless, JPEGLosslessSV1, JPEG2000Lossless]
+    return [build_context(GET, list(UNCOMPRESSED)), *(build_context(uid, syntaxes) for uid in FETCHED)]
 
 
 def proposed_contexts(kinds: Iterable[tuple[str, str]]) -> list[PresentationContext]:

@@ -10,33 +10,20 @@ from typing import Any
 
 import structlog
 from pydicom import dcmread
-from pynetdicom import AE
-from pynetdicom._globals import MODE_REQUESTOR
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation
 
 from dicomnode.config import DestinationSettings, TlsSettings
-from dicomnode.errors import ConfigurationError, InvariantBroken, TransientFault
+from dicomnode.errors import InvariantBroken, TransientFault
 from dicomnode.network.admission import printable
-from dicomnode.network.presentation import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
-    VERIFICATION,
-    alternatives,
-    proposed_contexts,
-)
-from dicomnode.network.tls import client_context
-from dicomnode.network.upper_layer import DrivenAssociation, TimedSocket
+from dicomnode.network.presentation import VERIFICATION, alternatives, proposed_contexts
+from dicomnode.network.requestor import named, open_association, release, why_no_answer
+from dicomnode.network.upper_layer import DrivenAssociation
 from dicomnode.study import SendOutcome, SendReport
 
 log = structlog.get_logger(__name__)
 
-CONNECT_S = 10.0
-ASSOCIATE_S = 30.0
-RESPONSE_S = 120.0  # some archives index an instance before they answer
-MAX_PDU = 131_072
 MAX_CONTEXTS = 128  # context ids are the odd numbers of one byte (PS3.8 9.3.2.2)
 
 SUCCESS, DUPLICATE_SOP_INSTANCE = 0x0000, 0x0111
@@ -81,12 +68,12 @@ def send(
     """
     outgoing = [_outgoing(source) for source in instances]
     for batch in _batches(outgoing):
-        assoc = _open(destination, calling_ae_title, tls, proposed_contexts(item.kind for item in batch))
+        assoc = open_association(destination, calling_ae_title, tls, proposed_contexts(item.kind for item in batch))
         try:
             for number, item in enumerate(batch, start=1):
                 yield _send_one(assoc, item, number % 0xFFFF, destination)
         finally:
-            _release(assoc)
+            release(assoc)
 
 
 def echo(destination: DestinationSettings, calling_ae_title: str, tls: TlsSettings | None) -> None:
@@ -94,21 +81,21 @@ def echo(destination: DestinationSettings, calling_ae_title: str, tls: TlsSettin
 
     Raises TransientFault with the reason if it isn't, or doesn't want to talk to us.
     """
-    assoc = _open(destination, calling_ae_title, tls, [build_context(VERIFICATION)])
+    assoc = open_association(destination, calling_ae_title, tls, [build_context(VERIFICATION)])
     try:
         context_id = next((cx.context_id for cx in assoc.accepted_contexts), None)
         if context_id is None:
-            raise TransientFault(f"{_named(destination)} does not support Verification")
+            raise TransientFault(f"{named(destination)} does not support Verification")
         request = C_ECHO()
         request.MessageID, request.AffectedSOPClassUID = 1, VERIFICATION
         assoc.dimse.send_msg(request, context_id)
         _, response = assoc.dimse.get_msg(block=True)
         if response is None:
-            raise TransientFault(f"{_named(destination)} {_why_no_answer(assoc)} instead of answering C-ECHO")
+            raise TransientFault(f"{named(destination)} {why_no_answer(assoc)} instead of answering C-ECHO")
         if response.Status != SUCCESS:
-            raise TransientFault(f"{_named(destination)} answered C-ECHO with status 0x{response.Status or 0:04X}")
+            raise TransientFault(f"{named(destination)} answered C-ECHO with status 0x{response.Status or 0:04X}")
     finally:
-        _release(assoc)
+        release(assoc)
 
 
 def outcome_of(status: int) -> SendOutcome:
@@ -164,52 +151,6 @@ def _batches(outgoing: Sequence[_Outgoing]) -> Iterator[list[_Outgoing]]:
         yield batch
 
 
-def _open(
-    destination: DestinationSettings,
-    calling_ae_title: str,
-    tls: TlsSettings | None,
-    contexts: list[PresentationContext],
-) -> DrivenAssociation:
-    """Open an Association. Raises TransientFault with a sentence if that fails."""
-    assoc = _requestor(destination, calling_ae_title, contexts)
-    if destination.tls:
-        if tls is None:
-            raise ConfigurationError(f"destination {destination.name!r} wants tls, but there is no [tls] table")
-        assoc.dul.socket.tls_args = (client_context(tls), destination.host)
-    assoc.acse.negotiate_association()
-    if assoc.is_established or assoc.rejected_contexts:
-        return assoc
-    reason = _why_not_open(assoc)
-    assoc.end()
-    log.warning("no Association", destination=destination.name, reason=reason)
-    raise TransientFault(f"{_named(destination)} {reason}")
-
-
-def _requestor(
-    destination: DestinationSettings, calling_ae_title: str, contexts: list[PresentationContext]
-) -> DrivenAssociation:
-    """Return an Association that is ready to be asked for."""
-    ae = AE(calling_ae_title)
-    ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout = CONNECT_S, ASSOCIATE_S, RESPONSE_S
-    ae.maximum_pdu_size = MAX_PDU
-    try:
-        remote = AddressInformation(destination.host, destination.port)
-    except OSError as error:
-        raise TransientFault(f"{_named(destination)} has an unknown host name") from error
-    local = AddressInformation("0.0.0.0" if remote.is_ipv4 else "::", 0)  # noqa: S104  outgoing: any interface
-    assoc = DrivenAssociation(ae, MODE_REQUESTOR)
-    assoc.set_socket(TimedSocket(assoc, address=local))
-    assoc.acceptor.ae_title, assoc.acceptor.address_info = destination.ae_title, remote
-    assoc.requestor.ae_title, assoc.requestor.address_info = calling_ae_title, local
-    assoc.requestor.maximum_length = MAX_PDU
-    assoc.requestor.implementation_class_uid = IMPLEMENTATION_CLASS_UID
-    assoc.requestor.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    for number, context in enumerate(contexts):
-        context.context_id = 2 * number + 1
-    assoc.requestor.requested_contexts = contexts
-    return assoc
-
-
 def _send_one(
     assoc: DrivenAssociation, item: _Outgoing, message_id: int, destination: DestinationSettings
 ) -> SendReport:
@@ -231,9 +172,9 @@ def _send_one(
         and response.is_valid_response
     ):
         return _report(item, outcome_of(response.Status), response.Status, _in_words(response))
-    reason = "answered something else" if response is not None else f"{_why_no_answer(assoc)} before it answered"
+    reason = "answered something else" if response is not None else f"{why_no_answer(assoc)} before it answered"
     assoc.end()
-    return _report(item, SendOutcome.TRANSIENT, None, f"{_named(destination)} {reason}")
+    return _report(item, SendOutcome.TRANSIENT, None, f"{named(destination)} {reason}")
 
 
 def _context_for(assoc: DrivenAssociation, item: _Outgoing) -> PresentationContext | None:
@@ -285,34 +226,3 @@ def _in_words(response: Any) -> str:
         meaning = "not stored for the moment"
     comment = f": {printable(str(response.ErrorComment))}" if response.ErrorComment else ""
     return f"{meaning} (0x{status:04X}){comment}"
-
-
-def _why_not_open(assoc: DrivenAssociation) -> str:
-    """Return why no Association came about, as the rest of a sentence about the destination."""
-    if assoc.is_rejected:
-        answer = assoc.acceptor.primitive
-        lasting = "until its configuration or ours changes" if answer.result == 1 else "for the moment"
-        return f"rejected the Association {lasting} ({answer.reason_str.lower()})"
-    if assoc.dul.socket.failure:
-        return f"can't be reached ({assoc.dul.socket.failure})"
-    if assoc._sent_abort:
-        return f"gave no answer to the request for an Association within {ASSOCIATE_S:g} s"
-    return "closed the connection instead of opening an Association"
-
-
-def _why_no_answer(assoc: DrivenAssociation) -> str:
-    """Return why a response is missing, as the rest of a sentence about the destination."""
-    if assoc.acse.is_aborted("a-abort"):
-        return "aborted the Association"
-    return f"stayed silent for {RESPONSE_S:g} s" if assoc.dul.is_open else "closed the connection"
-
-
-def _named(destination: DestinationSettings) -> str:
-    return f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
-
-
-def _release(assoc: DrivenAssociation) -> None:
-    """End the Association in good manners where that is still possible."""
-    if assoc.is_established and assoc.dul.is_open:
-        assoc.acse.negotiate_release()
-    assoc.end()

@@ -20,6 +20,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, ThreadedAssociationServer
 
 from dicomnode.network.admission import HalfOpenConnections
+from dicomnode.network.tls import RenewedContext
 from dicomnode.network.upper_layer import DrivenAssociation, TimedSocket, why
 
 log = structlog.get_logger(__name__)
@@ -46,12 +47,12 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]
         ae: AE,
         address: tuple[str, int],
         contexts: list[PresentationContext],
-        ssl_context: ssl.SSLContext | None,
+        tls: RenewedContext | None,
         serve: Serve,
     ) -> None:
         self.half_open = HalfOpenConnections()
-        self._serve = serve
-        super().__init__(ae, address, ae.ae_title, contexts, ssl_context)
+        self._serve, self._tls = serve, tls
+        super().__init__(ae, address, ae.ae_title, contexts)
 
     def start(self) -> None:
         """Accept connections on a thread of the server's own."""
@@ -68,8 +69,9 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]
         connection, address = self.socket.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if self.ssl_context is not None:
-            connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        if self._tls is not None:
+            context = self._tls.current()
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
 
     def process_request(self, request: socket.socket, client_address: Any) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import structlog
+
 from dicomnode.config import TlsSettings
 from dicomnode.errors import ConfigurationError
+
+log = structlog.get_logger(__name__)
 
 CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -21,8 +25,45 @@ def server_context(tls: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+class RenewedContext:
+    """The context of the listener, made anew when one of its files has changed: a renewal needs no restart.
+
+    While the new files can't be used (the certificate is there, its key not yet), the old ones stay in effect.
+    The constructor raises ConfigurationError if a file is missing or unusable.
+    """
+
+    def __init__(self, tls: TlsSettings) -> None:
+        self._tls = tls
+        self._read = _stamps(tls)
+        self._context = server_context(tls)
+
+    def current(self) -> ssl.SSLContext:
+        """Return the context for the next connection."""
+        stamps = _stamps(self._tls)
+        if stamps != self._read:
+            self._read = stamps
+            try:
+                self._context = server_context(self._tls)
+                log.info("TLS files read again")
+            except ConfigurationError as error:
+                log.error("changed TLS files can't be used; the former stay in effect", reason=str(error))
+        return self._context
+
+
+def _stamps(tls: TlsSettings) -> tuple[tuple[int, ...], ...]:
+    """Return what tells a changed file from the same: nothing for a file that isn't there."""
+    stamps: list[tuple[int, ...]] = []
+    for path in (tls.certificate, tls.key, tls.ca):
+        try:
+            state = path.stat()
+            stamps.append((state.st_ino, state.st_size, state.st_mtime_ns))
+        except OSError:
+            stamps.append(())
+    return tuple(stamps)
+
+
 def client_context(tls: TlsSettings) -> ssl.SSLContext:
-    """Return the context of the sender: the destination shows a certificate of our CA, and we show ours.
+    """Return the context of one outgoing Association: the destination shows a certificate of our CA, and we show ours.
 
     The name in the certificate isn't compared: imaging devices are addressed by number, and their certificates name
     the device; what counts is that the hospital's own CA signed it.

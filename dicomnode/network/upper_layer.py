@@ -22,7 +22,8 @@ import structlog
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
@@ -281,6 +282,8 @@ def _presentation_data_values(body: memoryview) -> list[tuple[int, memoryview]]:
 class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
     """The message layer: waiting for a message reads the socket; a message may not grow without end."""
 
+    message: DIMSEMessage | None  # the one that is being received
+
     def get_msg(self, block: bool = False) -> Any:
         """Return the next (context id, message); with `block`, read until it is whole. (None, None): there is none."""
         if block:
@@ -294,14 +297,28 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
         return int(min(max(peer_takes, SHORTEST_SENT), LONGEST_SENT))
 
     def receive_primitive(self, primitive: P_DATA) -> None:
-        """Add a fragment to the message; raises ValueError if the command has no end."""
-        super().receive_primitive(primitive)
-        if self.message is None:
-            return
-        if self.message.encoded_command_set.tell() > LONGEST_COMMAND:
+        """Add a fragment to the message, and queue it once it is whole; raises ValueError if the command has no end.
+
+        pynetdicom would serve an N-EVENT-REPORT on a thread of its own, beside the one that reads.
+        """
+        self.message = message = self.message or DIMSEMessage()
+        if message.decode_msg(primitive, self.assoc):
+            self.message = None
+            self._queue(message)
+        elif message.encoded_command_set.tell() > LONGEST_COMMAND:
             raise ValueError("command set too long")
-        if self.message.data_set.tell() > LARGEST_DATASET:
-            self.message.data_set = Overflow()
+        elif message.data_set.tell() > LARGEST_DATASET:
+            message.data_set = Overflow()
+
+    def _queue(self, message: DIMSEMessage) -> None:
+        try:
+            whole = message.message_to_primitive()
+        except Exception as error:  # noqa: BLE001  the decoder raises whatever the peer's bytes provoke
+            log.warning("message refused", error=type(error).__name__)
+            self.dul.event_queue.put(INVALID_PDU)
+            return
+        if not isinstance(whole, C_CANCEL):  # nothing that we do for peers can be cancelled
+            self.msg_queue.put((message.context_id, whole))
 
 
 class DrivenAssociation(Association):  # type: ignore[misc]

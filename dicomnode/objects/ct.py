@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import PARSE_ERRORS, integer, number, numbers, text, texts
+from dicomnode.objects.decoding import Decoder
+from dicomnode.objects.elements import integer, number, numbers, text, texts
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
 from dicomnode.objects.reader import read_dataset_file
 from pipelines.geometry import VoxelGrid
@@ -59,16 +59,14 @@ def read_ct(paths: Sequence[Path]) -> Volume:
     if math.prod(grid.shape) > _MOST_VOXELS:
         raise StudyUnsuitable(f"the CT claims {' x '.join(map(str, grid.shape))} voxels, more than any scanner gives")
     values = np.empty(grid.shape, dtype=np.float32)
-    for k, one in enumerate(slices):
-        values[k] = _units(one.path, grid.shape[1:])
+    with Decoder() as decoder:
+        for k, one in enumerate(slices):
+            values[k] = _units(one.path, grid.shape[1:], decoder)
     return Volume(values, grid, Unit.HOUNSFIELD)
 
 
 def _header(path: Path) -> Dataset:
-    try:
-        ds = dcmread(path, stop_before_pixels=True)
-    except PARSE_ERRORS as error:
-        raise StudyUnsuitable(f"the CT slice {path.name} can't be read as DICOM ({type(error).__name__})") from None
+    ds = read_dataset_file(path, stop_before_pixels=True)
     if text(ds, "SOPClassUID") != CTImageStorage:
         found = text(ds, "Modality") or "no modality"
         raise StudyUnsuitable(f"{path.name}: found {found} that is no CT Image, expected one CT Image per slice")
@@ -175,10 +173,10 @@ def _check_straight(slices: Sequence[_Slice], through: Float, normal: Float) -> 
         )
 
 
-def _units(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _units(path: Path, shape: tuple[int, ...], decoder: Decoder) -> NDArray[np.float32]:
     ds = read_dataset_file(path)
     ds.pop("RealWorldValueMappingSequence", None)  # a CT's units are those of its Rescale Slope (PS3.3 C.8.2.1)
-    values = read_pixels(ds).values
+    values = read_pixels(ds, decoder).values
     if values.shape != (1, *shape):
         raise StudyUnsuitable(f"the pixels of {path.name} decode to {values.shape}, expected one frame of {shape}")
     return np.asarray(np.maximum(values[0], AIR_HU))

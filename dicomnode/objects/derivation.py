@@ -20,15 +20,15 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
-from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text
+from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text, texts
 from dicomnode.objects.modules import body_part, merge
-from pipelines.contract import Finding, OptionValue, Provenance, Verdict
+from pipelines.contract import Finding, Model, OptionValue, Provenance, Verdict
 
 MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
 # instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
 # over an upgrade must not be sent in two series.
-WRITERS_VERSION = 3
+WRITERS_VERSION = 4
 # the pipelines whose images a network made
 BY_NETWORKS = frozenset({"denoising", "attenuation_correction"})
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
@@ -43,6 +43,10 @@ _PATIENT_AND_STUDY = (
     "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence", "StudyDescription", "PhysiciansOfRecord",
     "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence", "ReferencedStudySequence",
 )  # fmt: skip
+# besides these, an image copies what tells where and when it was acquired
+COPIED = frozenset(_PATIENT_AND_STUDY) | {
+    "SyntheticData", "InstitutionName", "ProtocolName", "AcquisitionDate", "AcquisitionTime",
+}  # fmt: skip
 _TYPE_2 = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
@@ -147,10 +151,13 @@ def _key(sources: Sources, derivative: Derivative, context: DerivationContext) -
 
 
 def patient_and_study(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """Patient and study as the source has them, byte for byte; what the standard wants at least empty is empty."""
+    """Patient and study as the source has them, byte for byte; what the standard wants at least empty is empty.
+
+    A date of zeros, which some cameras write for one that they don't know, is no date: it becomes empty too.
+    """
     ds = copied(sources.first, *_PATIENT_AND_STUDY)
     for keyword in _TYPE_2:
-        if keyword not in ds:
+        if keyword not in ds or raw_bytes(ds, keyword) == b"00000000":
             put(ds, **{keyword: None})
     if sources.virtual:
         put(ds, SyntheticData="YES")
@@ -213,8 +220,14 @@ def image(sources: Sources, derivative: Derivative, context: DerivationContext) 
 
 
 def equipment(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """Us as the maker, and who contributed: the camera that acquired, we who processed (PS3.16 CID 7005)."""
+    """Us as the maker, and who contributed: the camera that acquired, we who processed (PS3.16 CID 7005).
+
+    Each network has an item of its own with its version and the SHA-256 of its weights: NM images have no place for
+    an algorithm's identification other than this.
+    """
+    models = derivative.provenance.models
     versions = [context.node_version, f"{context.pipeline} {context.pipeline_version}"[:64]]
+    versions += [plain(f"{model.name} {model.version}", 64) for model in models]
     ours = dataset(Manufacturer=MANUFACTURER, ManufacturerModelName=MANUFACTURER, SoftwareVersions=versions)
     us = dataset(
         PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
@@ -222,7 +235,7 @@ def equipment(sources: Sources, derivative: Derivative, context: DerivationConte
         ContributionDescription=f"{context.pipeline} of nuclear medicine images",
     )
     merge(us, ours)
-    contributors = [us]
+    contributors = [us, *(_network(model, context) for model in models)]
     if text(sources.first, "Manufacturer"):
         camera = dataset(PurposeOfReferenceCodeSequence=[code("109101", "DCM", "Acquisition Equipment")])
         merge(camera, copied(sources.first, *_CAMERA))
@@ -233,9 +246,21 @@ def equipment(sources: Sources, derivative: Derivative, context: DerivationConte
     return ours
 
 
+def _network(model: Model, context: DerivationContext) -> Dataset:
+    """Return the Contributing Equipment item of a network."""
+    return dataset(
+        PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
+        Manufacturer=MANUFACTURER,
+        ManufacturerModelName=plain(model.name, 64),
+        SoftwareVersions=[plain(word, 64) for word in (model.version, model.sha256) if word],
+        ContributionDateTime=context.now.strftime("%Y%m%d%H%M%S"),
+        ContributionDescription="Neural network; Software Versions: the model's version, the SHA-256 of its weights",
+    )
+
+
 def history(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
     """From what, how and with which settings the instance was derived."""
-    references = [
+    images = [
         dataset(
             ReferencedSOPClassUID=text(header, "SOPClassUID"),
             ReferencedSOPInstanceUID=text(header, "SOPInstanceUID"),
@@ -246,12 +271,56 @@ def history(sources: Sources, derivative: Derivative, context: DerivationContext
     made_by = f"{context.pipeline} {context.pipeline_version}, dicomnode {context.node_version}"
     ds = dataset(
         DerivationDescription=plain(f"{derivative.description} ({made_by})", 1024),
-        SourceImageSequence=references,
+        SourceImageSequence=images,
         ImageComments=plain("\n".join(provenance_lines(derivative)), 10240),
     )
     if derivative.codes:
         put(ds, DerivationCodeSequence=[code(*one) for one in derivative.codes])
     return ds
+
+
+def references(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
+    """The sources by study and series (PS3.3 C.12.2, Common Instance Reference)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for header in sources.headers:
+        reference = dataset(
+            ReferencedSOPClassUID=text(header, "SOPClassUID"), ReferencedSOPInstanceUID=text(header, "SOPInstanceUID")
+        )
+        series_of = studies.setdefault(text(header, "StudyInstanceUID"), {})
+        series_of.setdefault(text(header, "SeriesInstanceUID"), []).append(reference)
+    own = studies.pop(text(sources.first, "StudyInstanceUID"))
+    ds = dataset(ReferencedSeriesSequence=_by_series(own))
+    if studies:
+        others = [
+            dataset(StudyInstanceUID=study, ReferencedSeriesSequence=_by_series(series_of))
+            for study, series_of in studies.items()
+        ]
+        put(ds, StudiesContainingOtherReferencedInstancesSequence=others)
+    return ds
+
+
+def _by_series(series_of: Mapping[str, list[Dataset]]) -> list[Dataset]:
+    return [
+        dataset(SeriesInstanceUID=uid, ReferencedInstanceSequence=instances) for uid, instances in series_of.items()
+    ]
+
+
+def attenuation_series(sources: Sources) -> Dataset:
+    """The series that attenuation was corrected with, CT or transmission images; nothing if there is none."""
+    correcting = {
+        (text(header, "StudyInstanceUID"), text(header, "SeriesInstanceUID")): None
+        for header in sources.headers
+        if text(header, "Modality") == "CT" or "TRANSMISSION" in texts(header, "ImageType")
+    }
+    if not correcting:
+        return Dataset()
+    purpose = code("122403", "DCM", "For Attenuation Correction")
+    return dataset(
+        RelatedSeriesSequence=[
+            dataset(StudyInstanceUID=study, SeriesInstanceUID=uid, PurposeOfReferenceCodeSequence=[purpose])
+            for study, uid in correcting
+        ]
+    )
 
 
 def provenance_lines(derivative: Derivative) -> list[str]:
@@ -273,4 +342,4 @@ def plain(words: str, longest: int | None = None) -> str:
 
 Part = Callable[[Sources, Derivative, DerivationContext], Dataset]
 DOCUMENT_PARTS: tuple[Part, ...] = (patient_and_study, series, equipment, instance)
-IMAGE_PARTS: tuple[Part, ...] = (*DOCUMENT_PARTS, image, history)
+IMAGE_PARTS: tuple[Part, ...] = (*DOCUMENT_PARTS, image, history, references)

@@ -7,6 +7,7 @@ a value's sake and never prints one (a warning may hold a patient's name). What 
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zlib
 from contextlib import suppress
@@ -32,6 +33,8 @@ PARSE_ERRORS = (
 IMPLEMENTATION_CLASS_UID = "2.25.320361842714052106013374172386340125841"
 IMPLEMENTATION_VERSION_NAME = "DICOMNODE"
 
+_ESCAPE = re.compile(r"\x1b[ -/]+[0-~]")  # of ISO 2022: pydicom leaves those of GB 2312 in the text
+_LATIN_9 = ("ISO_IR 203", "ISO 2022 IR 203")  # newer than pydicom 3.0
 _LOCALIZED = frozenset({"LO", "SH", "PN", "ST", "LT", "UT", "UC"})  # VRs that Specific Character Set governs
 _UNSPLIT = frozenset({"ST", "LT", "UT", "UR"})  # here a backslash is a letter
 _TEXT = _LOCALIZED | {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI", "UR"}
@@ -65,8 +68,10 @@ def _raw(ds: Dataset, keyword: str) -> tuple[str, bytes, bool]:
 
 
 def _encodings(ds: Dataset) -> list[str]:
-    names = _raw(ds, "SpecificCharacterSet")[1].decode("ascii", "replace")
-    return list(convert_encodings([name.strip("\0 ") for name in names.split("\\")]))
+    names = [name.strip("\0 ") for name in _raw(ds, "SpecificCharacterSet")[1].decode("ascii", "replace").split("\\")]
+    if names[0] in _LATIN_9:
+        return ["iso8859_15"]
+    return list(convert_encodings(names))
 
 
 def texts(ds: Dataset, keyword: str) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ def texts(ds: Dataset, keyword: str) -> tuple[str, ...]:
         return ()
     if vr in _LOCALIZED:
         whole = decode_bytes(value, _encodings(ds), {0x5C, 0x5E, 0x3D} if vr == "PN" else {0x5C, 0x0A, 0x0C, 0x0D})
+        whole = _ESCAPE.sub("", whole)
     else:
         whole = value.decode("iso8859")
     parts = [whole] if vr in _UNSPLIT else whole.split("\\")

@@ -119,7 +119,7 @@ def _understood() -> Iterator[None]:
         raise _not_understood("the dataset can't be parsed") from None
 
 
-class _PatientStream:
+class PatientStream:
     """A file that loses its patience: it counts the parser's reads and gives up on a dataset of endless elements."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -168,7 +168,7 @@ def _scan(stream: BinaryIO, keywords: frozenset[str]) -> tuple[Dataset, _Pixels]
     stream.seek(0)
     pixels = _Pixels(stream, size, implicit=syntax == uid.ImplicitVRLittleEndian)
     tags = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
-    ds = read_partial(_PatientStream(stream), stop_when=pixels, specific_tags=tags)
+    ds = read_partial(PatientStream(stream), stop_when=pixels, specific_tags=tags)
     return ds, pixels
 
 
@@ -176,7 +176,7 @@ def _transfer_syntax(stream: BinaryIO) -> str:
     """Return the Transfer Syntax that the File Meta Information names (always Explicit VR Little Endian itself)."""
     if stream.read(132)[128:] != b"DICM":
         raise _not_understood("this is no DICOM file")
-    meta = read_dataset(_PatientStream(stream), False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    meta = read_dataset(PatientStream(stream), False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     if not (syntax := text(meta, "TransferSyntaxUID")):
         raise _not_understood("the file names no Transfer Syntax")
     return syntax

@@ -6,6 +6,7 @@ stands in a Real World Value Mapping, because NM images have no Modality LUT and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,14 @@ from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.codes import OWN_SCHEME, coding_schemes
-from dicomnode.objects.derivation import DerivationContext, Derivative, Sources, derived_dataset, derived_uid
+from dicomnode.objects.derivation import (
+    DerivationContext,
+    Derivative,
+    Sources,
+    attenuation_series,
+    derived_dataset,
+    derived_uid,
+)
 from dicomnode.objects.elements import (
     code,
     copied,
@@ -21,6 +29,7 @@ from dicomnode.objects.elements import (
     dataset,
     file_bytes,
     first_item,
+    integer,
     items,
     put,
     text,
@@ -58,26 +67,61 @@ class _Kind:
     image_id: str
     codes: tuple[tuple[str, str, str], ...] = ()
     claims: frozenset[str] = frozenset()  # which of our own corrections its Corrected Image may list
-    short_axis: bool = False  # slices across the left ventricle, apex to base (pipelines/cardiac/reorientation)
+    marks: tuple[Callable[[Dataset], None], ...] = ()  # what this kind alone states
+    corrected_with: bool = False  # names the series that attenuation was corrected with
 
 
-# PS3.16 CID 7203 has no code for what a network does to noise
+def _across_the_ventricle(ds: Dataset) -> None:
+    """State that slices lie across the left ventricle, apex to base (pipelines/cardiac/reorientation)."""
+    put(ds, SliceProgressionDirection="APEX_TO_BASE")
+    put(ds.DetectorInformationSequence[0], ViewCodeSequence=[code("103340004", "SCT", "Short axis")])
+
+
+def _transmission(ds: Dataset) -> None:
+    """State what a transmission image must at least leave empty (Type 2C)."""
+    put(ds.RotationInformationSequence[0], DistanceSourceToDetector=None)
+
+
+# PS3.16 CID 7203 has no code for what a network does to noise, nor for where an attenuation map comes from
 _BY_NETWORKS = ("noise-reduction", OWN_SCHEME, "Noise reduction by neural networks")
+_MAP_BY_NETWORK = ("map-by-network", OWN_SCHEME, "Attenuation map estimated by a neural network")
+_MAP_FROM_CT = ("map-from-CT", OWN_SCHEME, "Attenuation map converted from CT")
+OWN_DERIVATIONS = (_BY_NETWORKS, _MAP_BY_NETWORK, _MAP_FROM_CT)
 _ITERATIVE = ("113963", "DCM", "Iterative Reconstruction")
 _RESAMPLED = ("113085", "DCM", "Spatial resampling")
 _EMISSION = ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION")
 _KINDS = {
     DerivedKind.DENOISED_PROJECTIONS: _Kind(("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised"),
     DerivedKind.RECONSTRUCTION: _Kind(_EMISSION, 911, "nAC recon", "nAC recon", (_ITERATIVE,), _BUT_ATTENUATION),
-    DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(_EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), _CORRECTIONS),
+    DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(
+        _EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), _CORRECTIONS, corrected_with=True
+    ),
     DerivedKind.MU_MAP: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map"
+        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"),
+        921,
+        "attenuation map 140.5 keV",
+        "mu-map",
+        marks=(_transmission,),
+        corrected_with=True,
     ),
     DerivedKind.SHORT_AXIS: _Kind(
-        _EMISSION, 931, "nAC short axis", "nAC short axis", (_ITERATIVE, _RESAMPLED), _BUT_ATTENUATION, short_axis=True
+        _EMISSION,
+        931,
+        "nAC short axis",
+        "nAC short axis",
+        (_ITERATIVE, _RESAMPLED),
+        _BUT_ATTENUATION,
+        (_across_the_ventricle,),
     ),
     DerivedKind.CORRECTED_SHORT_AXIS: _Kind(
-        _EMISSION, 932, "AC short axis", "AC short axis", (_ITERATIVE, _RESAMPLED), _CORRECTIONS, short_axis=True
+        _EMISSION,
+        932,
+        "AC short axis",
+        "AC short axis",
+        (_ITERATIVE, _RESAMPLED),
+        _CORRECTIONS,
+        (_across_the_ventricle,),
+        corrected_with=True,
     ),
 }
 
@@ -95,7 +139,7 @@ def write_derived(
     `source_path` is the file that `sources.first` is the header of. Raises StudyUnsuitable if the data can't be
     expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
     """
-    kind = _kind(derived.kind, context)
+    kind = _kind(derived.kind, context, _map_codes(sources, result))
     derivative = _derivative(kind, derived, result)
     if isinstance(derived.data, Projections):
         gated = (*texts(sources.first, "ImageType"), "", "", "")[2] == "GATED TOMO"
@@ -107,22 +151,30 @@ def write_derived(
         ds = derived_dataset(sources, derivative, context)
         merge(ds, _volume_part(sources.first, acquisition, derived.data))
     merge(ds, _nm_part(sources, acquisition))
-    if _BY_NETWORKS in kind.codes:
+    if any(scheme == OWN_SCHEME for _, scheme, _ in kind.codes):
         merge(ds, coding_schemes())
     put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, kind, result))
-    if kind.short_axis:
-        put(ds, SliceProgressionDirection="APEX_TO_BASE")
-        put(ds.DetectorInformationSequence[0], ViewCodeSequence=[code("103340004", "SCT", "Short axis")])
-    if derived.kind is DerivedKind.MU_MAP:
-        put(ds.RotationInformationSequence[0], DistanceSourceToDetector=None)  # Type 2C of a transmission image
+    if kind.corrected_with:
+        merge(ds, attenuation_series(sources))
+    for mark in kind.marks:
+        mark(ds)
     return DerivedInstance(
         ds.SOPInstanceUID, ds.SeriesInstanceUID, NM_IMAGE_STORAGE, derived.kind.value, file_bytes(ds)
     )
 
 
-def _kind(derived: DerivedKind, context: DerivationContext) -> _Kind:
+def _map_codes(sources: Sources, result: PipelineResult) -> tuple[tuple[str, str, str], ...]:
+    """Return where an attenuation map of this result comes from; nothing for one that came with the study."""
+    if result.provenance.models:
+        return (_MAP_BY_NETWORK,)
+    return (_MAP_FROM_CT,) if any(text(header, "Modality") == "CT" for header in sources.headers) else ()
+
+
+def _kind(derived: DerivedKind, context: DerivationContext, map_codes: tuple[tuple[str, str, str], ...]) -> _Kind:
     """Return how an image is filed; what was made of denoised projections says so by name and code."""
     kind = _KINDS[derived]
+    if derived is DerivedKind.MU_MAP:
+        kind = replace(kind, codes=map_codes)
     if context.pipeline != "denoising":
         return kind
     codes = (_BY_NETWORKS, *kind.codes)
@@ -195,17 +247,31 @@ def _detector(source: Dataset, placement: Placement) -> Dataset:
 
 
 def _rotation(source: Dataset, projections: Projections | None) -> Dataset:
-    """Return the one rotation item of a reconstruction: how the views that it was made from were taken."""
+    """Return the one rotation item of a reconstruction: how the views that it was made from were taken.
+
+    What a camera's own reconstruction leaves out although it must be there (Type 1) is written as it is where nothing
+    turned: zero, one frame.
+    """
     if projections is not None:
         return rotation_of(projections)
     stated = first_item(source, "RotationInformationSequence")
-    keywords = (
-        "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "RadialPosition",
-        "NumberOfFramesInRotation",
-    )  # fmt: skip
-    item = copied(stated, *keywords)
+    item = dataset(
+        StartAngle=0.0,
+        AngularStep=0.0,
+        RotationDirection="CC",
+        ScanArc=0.0,
+        ActualFrameDuration=integer(source, "ActualFrameDuration") or 0,  # some write it outside the rotation
+        NumberOfFramesInRotation=1,
+    )
+    known = [keyword for keyword in (*_TURNED, "RadialPosition") if text(stated, keyword)]
+    merge(item, copied(stated, *known))
     item.set_original_encoding(False, True, "iso8859")
     return item
+
+
+_TURNED = (
+    "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "NumberOfFramesInRotation",
+)  # fmt: skip
 
 
 def _photopeak(source: Dataset, projections: Projections | None) -> Dataset:

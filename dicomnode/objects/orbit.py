@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.elements import integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import DETECTOR, ROTATION, VIEW, FrameIndex
 from dicomnode.objects.pixels import pixel_size_mm
+from dicomnode.objects.vendors import ge_radius_mm, ge_radius_offsets_mm
 from pipelines.geometry import AcquisitionGeometry, RotationDirection
 
 _DIRECTIONS = {
@@ -70,7 +71,7 @@ def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
     arms, view_of = _arms(frames)
     starts = _start_angles(rotations, detectors, arms, notes)
     angles = [angle for arm in arms for angle in _angles(rotations[arm.rotation], arm, starts, notes)]
-    radii = _radii(rotations, detectors, arms, notes)
+    radii = _with_offsets(ds, arms, _radii(ds, rotations, detectors, arms, notes), notes)
     head = detectors[0] if detectors else Dataset()
     flip_rows, flip_columns = _flips(head, angles[0], notes)
     geometry = AcquisitionGeometry(
@@ -184,9 +185,9 @@ def _angles(rotation: Dataset, arm: _Arm, starts: Starts, notes: list[str]) -> l
 
 
 def _radii(
-    rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[_Arm], notes: list[str]
+    ds: Dataset, rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[_Arm], notes: list[str]
 ) -> tuple[float, ...] | None:
-    """Return the radius per view: of the detector item where it states one, else of the rotation item."""
+    """Return the radius per view: that of the detector item, else of the rotation item, else GE's own."""
     radii: list[float] = []
     heads = max(arm.detector for arm in arms) + 1
     for arm in arms:
@@ -195,12 +196,29 @@ def _radii(
         stated = own or shared
         if len(stated) == arm.views * heads and heads > 1:
             stated = stated[arm.detector * arm.views :][: arm.views]
+        if not stated and (of_ge := ge_radius_mm(ds)):
+            notes.append("Radial Position is not stated: taken from GE's private Radius of Rotation")
+            stated = (of_ge,)
         if len(stated) not in (1, arm.views) or min(stated) <= 0:
             found = f"{len(stated)} values" if len(stated) > 1 else (stated or ("none",))[0]
             notes.append(f"Radial Position: found {found} for {arm.views} views, so the radius of rotation is unknown")
             return None
         radii += stated if len(stated) == arm.views else stated * arm.views
     return tuple(radii)
+
+
+def _with_offsets(
+    ds: Dataset, arms: list[_Arm], radii: tuple[float, ...] | None, notes: list[str]
+) -> tuple[float, ...] | None:
+    """Return the radii with what GE's private Tomo View Offset adds to them."""
+    offsets = [ge_radius_offsets_mm(ds, arm.detector, arm.views) for arm in arms]
+    if radii is None or not all(offsets):
+        return radii
+    moved = tuple(radius + offset for radius, offset in zip(radii, chain.from_iterable(offsets), strict=True))
+    if min(moved) <= 0:
+        return radii
+    notes.append("the radius of each view holds GE's private Tomo View Offset")
+    return moved
 
 
 def _flips(head: Dataset, angle_deg: float, notes: list[str]) -> tuple[bool, bool]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.decoding import Decoder, is_compressed
 from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import frame_count
 
@@ -36,8 +37,8 @@ class Pixels:
         return Pixels(np.maximum(self.values, 0), self.unit, (*self.notes, note))
 
 
-def read_pixels(ds: Dataset) -> Pixels:
-    """Return the real-world values of all frames.
+def read_pixels(ds: Dataset, decoder: Decoder | None = None) -> Pixels:
+    """Return the real-world values of all frames; `decoder` is for compressed ones, by default one of their own.
 
     A Real World Value Mapping (PS3.3 C.7.6.16.2.11) wins over Rescale Slope and Intercept: both map the same stored
     values. Raises StudyUnsuitable if the pixels can't be decoded, aren't grayscale, or aren't finite once scaled.
@@ -47,16 +48,28 @@ def read_pixels(ds: Dataset) -> Pixels:
     claimed = (integer(ds, "Rows") or 0) * (integer(ds, "Columns") or 0) * frame_count(ds)
     if not 0 < claimed <= _MOST_PIXELS:
         raise StudyUnsuitable(f"the image claims {claimed} pixels, expected 1 to {_MOST_PIXELS}")
-    try:
-        stored = np.asarray(ds.pixel_array)
-    except _DECODE_ERRORS:
-        raise StudyUnsuitable("the pixels can't be decoded") from None
+    stored = _stored(ds, claimed, decoder)
     frames = stored.reshape(-1, *stored.shape[-2:])
     slope, intercept, unit, notes = _scale(ds)
+    if text(ds, "LossyImageCompression") == "01":
+        notes = (*notes, "the image was compressed with loss (Lossy Image Compression 01): its counts are not exact")
     values = (frames.astype(np.float64) * slope + intercept).astype(np.float32)
     if not np.all(np.isfinite(values)):
         raise StudyUnsuitable(f"the pixels aren't finite once scaled by {slope} and {intercept}")
     return Pixels(values, unit, notes)
+
+
+def _stored(ds: Dataset, pixels: int, decoder: Decoder | None) -> NDArray[np.generic]:
+    """Return the stored values `[frame, row, column]` or `[row, column]`."""
+    if is_compressed(ds):
+        if decoder is not None:
+            return decoder.decode(ds, pixels)
+        with Decoder() as own:
+            return own.decode(ds, pixels)
+    try:
+        return np.asarray(ds.pixel_array)
+    except _DECODE_ERRORS:
+        raise StudyUnsuitable("the pixels can't be decoded") from None
 
 
 def _scale(ds: Dataset) -> tuple[float, float, str, tuple[str, ...]]:

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.cardiac_state import cardiac_state
@@ -30,6 +32,7 @@ from dicomnode.objects.frames import (
 )
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
+from dicomnode.objects.vendors import siemens_stored_per_mu
 from pipelines.contract import Acquisition, PatientSex
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
@@ -41,10 +44,17 @@ _UNITS = {unit.value: unit for unit in Unit}
 _SEXES = {sex.value: sex for sex in PatientSex}
 
 
-def read_dataset_file(path: Path) -> Dataset:
-    """Return the whole dataset of a DICOM file. Raises StudyUnsuitable if it can't be read."""
+def read_dataset_file(path: Path, stop_before_pixels: bool = False) -> Dataset:
+    """Return the whole dataset of a DICOM file, or what stands before its pixels.
+
+    Raises StudyUnsuitable if it can't be read. A deflated one isn't: a small file may unpack to any size, and the
+    listener takes none (PS3.5 A.5).
+    """
     try:
-        return dcmread(path)
+        syntax = read_file_meta_info(str(path)).get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:
+            raise StudyUnsuitable(f"the instance {path.name} is deflated, expected an uncompressed dataset")
+        return dcmread(path, stop_before_pixels=stop_before_pixels)
     except PARSE_ERRORS as error:
         raise StudyUnsuitable(f"the instance {path.name} can't be read as DICOM ({type(error).__name__})") from None
 
@@ -213,6 +223,9 @@ def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:
         notes.append(f"{len(frames.index) // shape[0]} gates were added together")
     transmission = (*texts(ds, "ImageType"), "", "", "", "")[3] == "TRANSMISSION"
     unit = _UNITS.get(pixels.unit, Unit.PROPORTIONAL_COUNTS)
+    if transmission and unit is not Unit.PER_CM and (stored_per_mu := siemens_stored_per_mu(ds)):
+        values, unit = values / np.float32(stored_per_mu), Unit.PER_CM
+        notes.append(f"the attenuation map was divided by Siemens' private Pixel Scale Factor {stored_per_mu:g}")
     if transmission and unit is not Unit.PER_CM:
         raise StudyUnsuitable(
             f"Measurement Units of the attenuation map: found {pixels.unit or 'nothing'}, expected /cm"

@@ -63,7 +63,7 @@ def write_structured_report(
     `images` are the instances of `result.derived`, in its order. The report bears processing times only where DICOM
     wants them, so the same run gives the same content.
     """
-    ds = derived_dataset(sources, _derivative(result), context, DOCUMENT_PARTS)
+    ds = derived_dataset(sources, derivative(result), context, DOCUMENT_PARTS)
     report = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.PERFUSION_STUDY,
@@ -89,7 +89,8 @@ def write_structured_report(
     return DerivedInstance(ds.SOPInstanceUID, ds.SeriesInstanceUID, COMPREHENSIVE_SR, KIND, file_bytes(ds))
 
 
-def _derivative(result: PipelineResult) -> Derivative:
+def derivative(result: PipelineResult) -> Derivative:
+    """Return how the structured report of a result is filed."""
     return Derivative(
         kind=KIND,
         sop_class_uid=COMPREHENSIVE_SR,
@@ -161,7 +162,12 @@ def _attenuation(kind: DerivedKind | None, pipeline_input: PipelineInput, result
 
 
 def _settings(result: PipelineResult) -> list[str]:
-    return [plain(f"{name}: {value}") for name, value in result.provenance.settings]
+    """Return the settings of a run, and the networks that they don't name by their weights."""
+    made = result.provenance
+    named = " ".join(value for _, value in made.settings)
+    networks = [("Network", f"{one.name} {one.version}, weights SHA-256 {one.sha256}") for one in made.models]
+    unnamed = [line for line, one in zip(networks, made.models, strict=True) if one.sha256 not in named]
+    return [plain(f"{name}: {value}") for name, value in (*made.settings, *unnamed)]
 
 
 def _evaluations(sources: Sources, result: PipelineResult) -> ContainerContentItem:

@@ -24,6 +24,7 @@ _UNIT_WORDS = {
     Unit.HOUNSFIELD: "Hounsfield units",
 }
 _UNIT_LABELS = {Unit.PER_CM: "/cm"}
+_QUANTITIES = {Unit.PER_CM: ("112031", "DCM", "Attenuation Coefficient")}  # PS3.16 CID 7180
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def whole_numbers(values: NDArray[np.float32], step: float | None) -> tuple[NDAr
 
 def value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
     """Return one item of Real World Value Mapping: stored value x step (PS3.3 C.7.6.16.2.11)."""
-    return dataset(
+    item = dataset(
         RealWorldValueFirstValueMapped=0,
         RealWorldValueLastValueMapped=max(highest, 1),
         RealWorldValueIntercept=0.0,
@@ -92,6 +93,14 @@ def value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
         LUTLabel=_UNIT_LABELS.get(unit, unit.name[:16]),
         MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", _UNIT_WORDS[unit])],
     )
+    if unit in _QUANTITIES:
+        quantity = dataset(
+            ValueType="CODE",
+            ConceptNameCodeSequence=[code("246205007", "SCT", "Quantity")],
+            ConceptCodeSequence=[code(*_QUANTITIES[unit])],
+        )
+        put(item, QuantityDefinitionSequence=[quantity])
+    return item
 
 
 def rotation_of(projections: Projections) -> Dataset:

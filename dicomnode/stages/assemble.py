@@ -11,7 +11,8 @@ import structlog
 from dicomnode.config import RuleSettings
 from dicomnode.errors import InstanceRejected
 from dicomnode.objects.header import read_header
-from dicomnode.routing import Arrival, Hold, Ignore, Route, Wait, assess, route_columns
+from dicomnode.routing import Arrival, Decision, Hold, Ignore, Route, Wait, assess, route_columns
+from dicomnode.store.fetches import Fetch, Fetches, FetchState
 from dicomnode.store.journal import Journal
 from dicomnode.store.spool import Spool
 from dicomnode.study import Event, Study, StudyState
@@ -29,6 +30,7 @@ class Assembler:
     rules: Sequence[RuleSettings]
     quiet_s: float
     is_sending: Callable[[str], bool]
+    fetches: Fetches
     started_at: datetime  # quiet is counted from here at the earliest: what was sent while we were away is not known
 
     def run_once(self, now: datetime) -> int:
@@ -37,15 +39,12 @@ class Assembler:
 
     def _look_at(self, study: Study, now: datetime) -> bool:
         uid = study.study_instance_uid
-        arrival = Arrival(
-            self.journal.instances(uid),
-            max(study.last_instance_at, self.started_at),
-            self.is_sending(uid),
-            study.version,
-        )
-        decision = assess(self.rules, arrival, now, self.quiet_s)
+        decision = self._decision(study, now)
         match decision:
             case Wait(until, reason):
+                if decision.fetch:
+                    wishes = [(fetch.need, fetch.source) for fetch in decision.fetch]
+                    self.fetches.want(study, decision.rule, wishes, now)
                 self.journal.set_waiting(study, max(until, now + timedelta(seconds=LOOK_AGAIN_S)), reason)
                 return False
             case Ignore(reason):
@@ -57,6 +56,32 @@ class Assembler:
         if moved:
             log.info("study assembled", study=uid, outcome=type(decision).__name__, reason=decision.reason)
         return moved
+
+    def _decision(self, study: Study, now: datetime) -> Decision:
+        uid = study.study_instance_uid
+        if (fetch := self.fetches.that_brought(study)) is not None:
+            return self._companion(study, fetch, now)
+        fetches = self.fetches.of(study)
+        companions = [one.companion for one in fetches if one.companion is not None]
+        arrival = Arrival(
+            self.journal.instances(uid),
+            max(study.last_instance_at, self.started_at),
+            self.is_sending(uid),
+            study.version,
+            [instance for companion in companions for instance in self.journal.instances(companion)],
+            frozenset(one.need for one in fetches if one.state is FetchState.BEGUN),
+            frozenset(one.need for one in fetches if one.is_partial),
+            {one.need: one.message for one in fetches if one.message},
+        )
+        return assess(self.rules, arrival, now, self.quiet_s)
+
+    def _companion(self, study: Study, fetch: Fetch, now: datetime) -> Decision:
+        """Decide on a study that is here only because another one needs it: it is not processed for its own sake."""
+        quiet_at = study.last_instance_at + timedelta(seconds=self.quiet_s)
+        words = f"fetched for study {fetch.study_instance_uid}"
+        if fetch.state is FetchState.BEGUN or now < quiet_at or self.is_sending(study.study_instance_uid):
+            return Wait(max(quiet_at, now), f"being {words}")
+        return Ignore(f"{words}, which needs it; not processed on its own")
 
 
 def refresh_headers(journal: Journal, spool: Spool, keywords: frozenset[str]) -> None:

@@ -68,7 +68,7 @@ class Deliverer:
         now = self.clock()
         give_up = now >= delivery.created_at + timedelta(hours=self.destination.give_up_h)
         again = retry_at(now, delivery.attempts + 1, self.destination.retry_s)
-        self.outbox.record(delivery, report, again, give_up, now)
+        self.outbox.record(delivery, report, again, give_up, now, self.destination.storage_commitment)
         log.info(
             "instance sent" if report.outcome is SendOutcome.DELIVERED else "instance not delivered",
             study=delivery.study_instance_uid,

@@ -20,13 +20,17 @@ ENDED = (StudyState.DELIVERED, StudyState.IGNORED, StudyState.REJECTED)
 
 @dataclass(frozen=True)
 class Purger:
-    """The stage: DELIVERED, IGNORED, REJECTED -> PURGED; what waits for a person or a destination is never touched."""
+    """The stage: DELIVERED, IGNORED, REJECTED -> PURGED.
+
+    What waits for a person or a destination is never touched, nor is what we promised a scanner to keep.
+    """
 
     journal: Journal
     spool: Spool
     outbox: Outbox
     received_days: float
     derived_days: float
+    promised_days: float = 0.0  # longer for received instances whose keeping we promised
 
     def run_once(self, now: datetime) -> int:
         """Purge every study whose time has come; return how many files were deleted."""
@@ -39,7 +43,8 @@ class Purger:
         if not received and not derived:
             return 0
         # rows first: should we die in between, the next start knows by the rows that the files may go
-        gone = purge_rows(self.journal, study, received, derived, now)
+        promised_before = now - timedelta(days=self.promised_days)
+        gone = purge_rows(self.journal, study, received, derived, now, promised_before)
         for path in gone.received:
             self.spool.remove(path)
         for path in gone.derived:

@@ -22,11 +22,25 @@ class DeliveryState(Enum):
     """Where one derived instance stands on its way to one destination."""
 
     WAITING = "WAITING"
-    SENT = "SENT"
+    SENT = "SENT"  # and no promise to keep it was asked for
+    UNCOMMITTED = "UNCOMMITTED"  # sent; the destination has not promised yet to keep it
+    COMMITTED = "COMMITTED"
+    NOT_COMMITTED = "NOT_COMMITTED"  # sent, but the destination would not promise
     REFUSED = "REFUSED"  # for good
     GIVEN_UP = "GIVEN_UP"  # the destination was away for too long
     WITHHELD = "WITHHELD"  # the guard said no; an operator may release it
     WITHDRAWN = "WITHDRAWN"  # an operator rejected it
+
+
+ASK_AFTER = timedelta(seconds=2)  # so that one request for commitment names all of a study
+OPEN = (DeliveryState.WAITING, DeliveryState.UNCOMMITTED)
+FAILED = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP, DeliveryState.NOT_COMMITTED)
+DONE = (DeliveryState.SENT, DeliveryState.COMMITTED)
+
+
+def names(states: Iterable[DeliveryState]) -> list[str]:
+    """Return the states as the rows have them."""
+    return [state.value for state in states]
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,7 @@ class Delivery:
     study_instance_uid: str
     sop_instance_uid: str
     destination: str
+    sop_class_uid: str
     kind: str
     path: str
     state: DeliveryState
@@ -55,6 +70,10 @@ class Delivery:
     sent_at: datetime | None
     status: int | None
     message: str
+    transaction_uid: str | None
+    asks: int
+    resends: int
+    committed_at: datetime | None
 
 
 class Outbox:
@@ -117,10 +136,11 @@ class Outbox:
 
     def _offer_again(self, connection: Connection, uid: str, destinations: Iterable[str], now: datetime) -> None:
         """Let failed deliveries start afresh (the study was requeued), and add those of a new destination."""
-        failed = (DeliveryState.REFUSED.value, DeliveryState.GIVEN_UP.value)
-        fresh = {"state": DeliveryState.WAITING.value, "attempts": 0, "created_at": now, "next_at": now}
+        fresh = {
+            "state": DeliveryState.WAITING.value, "attempts": 0, "resends": 0, "created_at": now, "next_at": now,
+        }  # fmt: skip
         mine = deliveries.c.study_instance_uid == uid
-        connection.execute(update(deliveries).where(mine, deliveries.c.state.in_(failed)).values(**fresh))
+        connection.execute(update(deliveries).where(mine, deliveries.c.state.in_(names(FAILED))).values(**fresh))
         known = select(derived.c.sop_instance_uid).where(
             derived.c.study_instance_uid == uid, derived.c.purged_at.is_(None)
         )
@@ -142,19 +162,27 @@ class Outbox:
         """Return what is to be sent now, the most urgent study first; studies that wait for a person are left out."""
         paused = (StudyState.HELD.value, StudyState.REJECTED.value)
         query = (
-            _DELIVERIES.join(studies, studies.c.study_instance_uid == deliveries.c.study_instance_uid)
+            DELIVERIES.join(studies, studies.c.study_instance_uid == deliveries.c.study_instance_uid)
             .where(deliveries.c.destination == destination, deliveries.c.state == DeliveryState.WAITING.value)
             .where(deliveries.c.next_at <= now, studies.c.state.not_in(paused))
             .order_by(studies.c.priority.desc(), deliveries.c.created_at)
             .limit(limit)
         )
         with self._journal.reading() as connection:
-            return [_delivery(row) for row in connection.execute(query).mappings()]
+            return [delivery_of(row) for row in connection.execute(query).mappings()]
 
-    def record(self, delivery: Delivery, report: SendReport, retry_at: datetime, give_up: bool, now: datetime) -> None:
-        """Record how one attempt to send ended."""
+    def record(
+        self,
+        delivery: Delivery,
+        report: SendReport,
+        retry_at: datetime,
+        give_up: bool,
+        now: datetime,
+        to_be_committed: bool = False,
+    ) -> None:
+        """Record how one attempt to send ended; `to_be_committed`: sent is not enough, a promise must follow."""
         state = {
-            SendOutcome.DELIVERED: DeliveryState.SENT,
+            SendOutcome.DELIVERED: DeliveryState.UNCOMMITTED if to_be_committed else DeliveryState.SENT,
             SendOutcome.REFUSED: DeliveryState.REFUSED,
             SendOutcome.TRANSIENT: DeliveryState.GIVEN_UP if give_up else DeliveryState.WAITING,
         }[report.outcome]
@@ -162,8 +190,8 @@ class Outbox:
             "state": state.value, "attempts": delivery.attempts + 1, "next_at": retry_at,
             "status": report.status, "message": report.message,
         }  # fmt: skip
-        if state is DeliveryState.SENT:
-            values["sent_at"] = now
+        if report.outcome is SendOutcome.DELIVERED:
+            values |= {"sent_at": now, "next_at": now + ASK_AFTER, "asks": 0}
         waiting = DeliveryState.WAITING.value
         with self._journal.transaction() as connection:
             connection.execute(_where_delivery(delivery).where(deliveries.c.state == waiting).values(**values))
@@ -187,30 +215,24 @@ class Outbox:
         return closed
 
     def _close(self, connection: Connection, uid: str, now: datetime) -> bool:
-        if self._count(connection, uid, DeliveryState.WAITING):
+        if self._count(connection, uid, *OPEN):
             return False
-        failed = (
-            connection.execute(
-                _DELIVERIES.where(
-                    deliveries.c.study_instance_uid == uid,
-                    deliveries.c.state.in_((DeliveryState.REFUSED.value, DeliveryState.GIVEN_UP.value)),
-                )
-            )
-            .mappings()
-            .all()
-        )
+        mine = deliveries.c.study_instance_uid == uid
+        failed = connection.execute(DELIVERIES.where(mine, deliveries.c.state.in_(names(FAILED)))).mappings().all()
         if failed:
-            first = _delivery(failed[0])
-            word = "refused" if first.state is DeliveryState.REFUSED else "could not be reached for"
-            reason = f"{first.destination} {word} {len(failed)} instance(s): {first.message}"
+            first = delivery_of(failed[0])
+            reason = f"{first.destination} {_FAILURE_WORDS[first.state]} {len(failed)} instance(s): {first.message}"
             self._journal.move(connection, uid, Event.REFUSED, reason, now)
         else:
-            sent = self._count(connection, uid, DeliveryState.SENT)
-            self._journal.move(connection, uid, Event.ALL_DELIVERED, f"{sent} deliveries done", now)
+            committed = self._count(connection, uid, DeliveryState.COMMITTED)
+            reason = f"{self._count(connection, uid, *DONE)} deliveries done"
+            reason += f", {committed} of them committed" if committed else ""
+            self._journal.move(connection, uid, Event.ALL_DELIVERED, reason, now)
         return True
 
-    def _count(self, connection: Connection, uid: str, state: DeliveryState) -> int:
-        query = select(func.count()).where(deliveries.c.study_instance_uid == uid, deliveries.c.state == state.value)
+    def _count(self, connection: Connection, uid: str, *states: DeliveryState) -> int:
+        mine = deliveries.c.study_instance_uid == uid
+        query = select(func.count()).where(mine, deliveries.c.state.in_(names(states)))
         return connection.execute(query).scalar_one()
 
     # --- an operator's decisions, and reading
@@ -237,13 +259,13 @@ class Outbox:
 
     def deliveries(self, uid: str) -> list[Delivery]:
         """Return every delivery of a study."""
-        query = _DELIVERIES.where(deliveries.c.study_instance_uid == uid).order_by(deliveries.c.created_at)
+        query = DELIVERIES.where(deliveries.c.study_instance_uid == uid).order_by(deliveries.c.created_at)
         with self._journal.reading() as connection:
-            return [_delivery(row) for row in connection.execute(query).mappings()]
+            return [delivery_of(row) for row in connection.execute(query).mappings()]
 
-    def waiting(self) -> Mapping[str, int]:
-        """Return the number of waiting deliveries per destination."""
-        query = select(deliveries.c.destination, func.count()).where(deliveries.c.state == DeliveryState.WAITING.value)
+    def waiting(self, state: DeliveryState = DeliveryState.WAITING) -> Mapping[str, int]:
+        """Return the number of deliveries in a state per destination; by default those that wait to be sent."""
+        query = select(deliveries.c.destination, func.count()).where(deliveries.c.state == state.value)
         with self._journal.reading() as connection:
             rows = connection.execute(query.group_by(deliveries.c.destination))
             return {row[0]: row[1] for row in rows}
@@ -260,7 +282,12 @@ class Outbox:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
-_DELIVERIES = select(deliveries, derived.c.path, derived.c.kind).join(
+_FAILURE_WORDS = {
+    DeliveryState.REFUSED: "refused",
+    DeliveryState.GIVEN_UP: "could not be reached for",
+    DeliveryState.NOT_COMMITTED: "took, but did not commit to keep,",
+}
+DELIVERIES = select(deliveries, derived.c.path, derived.c.kind, derived.c.sop_class_uid).join(
     derived, derived.c.sop_instance_uid == deliveries.c.sop_instance_uid
 )
 
@@ -272,7 +299,8 @@ def _where_delivery(delivery: Delivery) -> Any:
     )
 
 
-def _delivery(row: RowMapping) -> Delivery:
+def delivery_of(row: RowMapping) -> Delivery:
+    """Return a row of DELIVERIES as a value."""
     plain = {name: row[name] for name in Delivery.__dataclass_fields__ if name != "state"}
     return Delivery(**plain, state=DeliveryState(row["state"]))
 

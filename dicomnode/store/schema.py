@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
+    inspect,
 )  # fmt: skip
+
+from dicomnode.errors import ConfigurationError
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -84,6 +88,7 @@ instances = Table(
     Column("received_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False),
     Column("purged_at", UtcTime),
+    Column("promised_at", UtcTime),  # when we promised a scanner to keep it
     Index("instances_by_study", "study_instance_uid"),
 )  # fmt: skip
 
@@ -130,16 +135,78 @@ deliveries = Table(
     Column("sent_at", UtcTime),
     Column("status", Integer),
     Column("message", Text, nullable=False, default=""),
+    Column("transaction_uid", String(64)),  # of the last request for commitment
+    Column("asks", Integer, nullable=False, default=0, server_default="0"),
+    Column("resends", Integer, nullable=False, default=0, server_default="0"),
+    Column("committed_at", UtcTime),
     Index("deliveries_due", "destination", "state", "next_at"),
     Index("deliveries_by_study", "study_instance_uid"),
 )  # fmt: skip
+
+# our requests for commitment: a report counts only if it names one of these
+commitments = Table(
+    "commitments", metadata,
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("destination", String(64), nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("reported_at", UtcTime),
+)  # fmt: skip
+
+# what scanners asked us to keep
+promises = Table(
+    "promises", metadata,
+    Column("peer", String(64), primary_key=True),
+    Column("transaction_uid", String(64), primary_key=True),
+    Column("wanted", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] each
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("next_at", UtcTime, nullable=False),
+    Column("reported_at", UtcTime),
+    Column("message", Text, nullable=False, default=""),
+    Index("promises_due", "state", "next_at"),
+)  # fmt: skip
+
+# what is fetched for a study that waits for it
+fetches = Table(
+    "fetches", metadata,
+    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("need", String(16), primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("source", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", UtcTime, nullable=False),
+    Column("begun_at", UtcTime),
+    Column("companion", String(64)),  # the other study of the patient that it was found in
+    Column("message", Text, nullable=False, default=""),
+    Index("fetches_due", "state", "next_at"),
+    Index("fetches_by_companion", "companion"),
+)  # fmt: skip
+
+# Version of the tables, kept in the file itself (PRAGMA user_version), and what leads to it from the one before.
+# Files older than the numbering say 0; they have the tables of version 1. New tables need no step: they are created.
+VERSION = 2
+STEPS: Mapping[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE deliveries ADD COLUMN transaction_uid VARCHAR(64)",
+        "ALTER TABLE deliveries ADD COLUMN asks INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE deliveries ADD COLUMN resends INTEGER DEFAULT '0' NOT NULL",
+        "ALTER TABLE deliveries ADD COLUMN committed_at FLOAT",
+        "ALTER TABLE instances ADD COLUMN promised_at FLOAT",
+    ),
+}
 
 # SQLite before 3.51.3 can corrupt a write-ahead log when it is reset; the rollback journal has no such fault.
 _SAFE_WAL = (3, 51, 3)
 
 
 def open_database(path: Path) -> Engine:
-    """Open (and create) the SQLite file so that a commit is on the disk when it returns."""
+    """Open (and create) the SQLite file so that a commit is on the disk when it returns; an older one is brought up.
+
+    Raises ConfigurationError if a newer version of this program wrote it.
+    """
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
     # PERSIST overwrites its journal in place, which costs fewer flushes than TRUNCATE and is as durable: with
     # synchronous=FULL the end of a transaction is flushed too, which DELETE leaves out (sqlite.org/pragma.html)
@@ -162,5 +229,23 @@ def open_database(path: Path) -> Engine:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    metadata.create_all(engine.execution_options(writes=True))
+    _bring_up(engine, path)
     return engine
+
+
+def _bring_up(engine: Engine, path: Path) -> None:
+    """Make the file's tables those of this version, in one transaction: a crash in between leaves them as they were."""
+    with engine.execution_options(writes=True).begin() as connection:
+        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if found > VERSION:
+            raise ConfigurationError(
+                f"{path}: the journal has version {found}, this program knows up to {VERSION}; "
+                "a newer version has worked on this folder, start that one"
+            )
+        if found < VERSION:
+            if inspect(connection).has_table("studies"):
+                for version in range(max(found, 1) + 1, VERSION + 1):
+                    for statement in STEPS[version]:
+                        connection.exec_driver_sql(statement)
+            metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")

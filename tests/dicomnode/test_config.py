@@ -47,6 +47,20 @@ def test_the_example_in_the_repository_is_valid() -> None:
             "config.toml:10: rules.0.piority: unknown key; known here are: name",
         ),
         (A_DESTINATION.replace("port", "tls = true\nport"), "config.toml:5: destinations.0.tls: needs a [tls] table"),
+        (
+            A_DESTINATION + A_RULE + 'needs = ["ct"]\nfetch = [{ need = "ct", source = "vna" }]\n',
+            "config.toml:11: rules.0.fetch: no destination is named 'vna' to fetch from",
+        ),
+        (
+            A_DESTINATION + A_RULE + 'fetch = [{ need = "ct", source = "pacs" }]\n',
+            "config.toml:10: rules.0.fetch: fetches 'ct', which `needs` does not name; add it",
+        ),
+        (
+            A_DESTINATION + A_RULE + 'needs = ["ct"]\nfetch = [{ need = "ct", source = "pacs", days = 3 }]\n',
+            "config.toml:11: rules.0.fetch: days is for stress and rest",
+        ),
+        ('[[peers]]\nname = "s"\nae_title = "S"\nport = 104\n', "config.toml:4: peers.0.port: needs a host"),
+        ('[[peers]]\nname = "s"\nae_title = "S"\npassword = "x"\n', "config.toml:4: peers.0.password: needs a user"),
         ('[engine]\nkind = "dask"\n', 'config.toml:2: engine.kind: kind = "dask" needs engine.scheduler'),
         ("[node\n", "config.toml: is not valid TOML"),
     ],

@@ -62,6 +62,30 @@ def retrieve(port: int, called: str, calling: str, study_instance_uid: str, into
     return sorted(path for path in into.iterdir() if path.is_file())
 
 
+def move(port: int, called: str, reader: str, reader_port: int, study_instance_uid: str, into: Path) -> list[Path]:
+    """Read a study back by C-MOVE to `reader`, who listens at its port (movescu), and return the received files."""
+    keys = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_instance_uid}"]
+    where = ["-aec", called, "-aet", reader, "-aem", reader, "--port", str(reader_port), "-od", str(into)]
+    command = ["movescu", "-S", *where, *keys, HOST, str(port)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"movescu failed: {done.stdout}{done.stderr}"
+    return sorted(path for path in into.iterdir() if path.is_file())
+
+
+def find_instances(port: int, called: str, calling: str, study_instance_uid: str, series: Sequence[str]) -> list[str]:
+    """Return the SOP Instance UIDs that C-FIND (findscu, Study Root) tells of these series."""
+    found: list[str] = []
+    for uid in series:
+        keys = ["QueryRetrieveLevel=IMAGE", f"StudyInstanceUID={study_instance_uid}", f"SeriesInstanceUID={uid}"]
+        asked = [option for key in (*keys, "SOPInstanceUID") for option in ("-k", key)]
+        command = ["findscu", "-v", "-S", "-aec", called, "-aet", calling, *asked, HOST, str(port)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"findscu failed: {done.stdout}{done.stderr}"
+        answers = (done.stdout + done.stderr).partition("Find Response")[2]
+        found += re.findall(r"\(0008,0018\) UI \[([0-9.]+)", answers)
+    return sorted(found)
+
+
 def iod_errors(path: Path) -> list[str]:
     """Return what dciodvfy calls an error in the file, without its two known false positives."""
     done = subprocess.run(["dciodvfy", "-new", path], capture_output=True, text=True, timeout=60, check=False)
@@ -91,15 +115,17 @@ class QueryRetrieveSCP(PeerProcess):
     """DCMTK's dcmqrscp: a small archive with C-FIND, C-MOVE and C-GET."""
 
     ae_title = "DCMQR"
+    reader = "READER"
 
     def __init__(self, directory: Path) -> None:
-        self.port = free_port()
+        self.port, self.reader_port = free_port(), free_port()
         archive = directory / "archive"
         archive.mkdir(parents=True, exist_ok=True)
         settings = directory / "dcmqrscp.cfg"
         settings.write_text(
             f"NetworkTCPPort = {self.port}\nMaxPDUSize = 16384\nMaxAssociations = 16\n\n"
-            "HostTable BEGIN\nHostTable END\n\nVendorTable BEGIN\nVendorTable END\n\n"
+            f"HostTable BEGIN\nreader = ({self.reader}, {HOST}, {self.reader_port})\nHostTable END\n\n"
+            "VendorTable BEGIN\nVendorTable END\n\n"
             f"AETable BEGIN\n{self.ae_title} {archive} RW (200, 1024mb) ANY\nAETable END\n"
         )
         super().__init__(["dcmqrscp", "-c", settings], directory / "dcmqrscp.log", dict(os.environ))

@@ -33,6 +33,7 @@ class Settings:
     node: Table = field(default_factory=dict)
     engine: Table = field(default_factory=dict)
     peers: Sequence[Table] = ({"name": "scanner", "ae_title": SCANNER},)
+    tls: Table = field(default_factory=dict)  # empty: plain
 
 
 def destination(port: int, ae_title: str = "ORTHANC", name: str = "pacs", **more: Any) -> dict[str, Any]:
@@ -91,6 +92,7 @@ class Node(PeerProcess):
             "node": {**own, **settings.node},
             "engine": {"device": "cpu", "timeout_s": 120, **settings.engine},
             "web": {"port": 0},
+            **({"tls": settings.tls} if settings.tls else {}),
             "peers": settings.peers,
             "destinations": settings.destinations,
             "rules": rules,

@@ -22,16 +22,24 @@ READER = "READER"
 class Orthanc(PeerProcess):
     """An Orthanc server that knows the node (to store) and a reader (to query and retrieve)."""
 
-    def __init__(self, directory: Path, node_ae_title: str = "DICOMNODE", env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        node_ae_title: str = "DICOMNODE",
+        env: Mapping[str, str] | None = None,
+        node_port: int | None = None,  # where the node listens, for C-MOVE and reports of Storage Commitment
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self.dicom_port, self.http_port = free_port(), free_port()
+        self.dicom_port, self.http_port, self.reader_port = free_port(), free_port(), free_port()
+        self.node_port = node_port or free_port()
         settings = directory / "orthanc.json"
         settings.write_text(json.dumps(self._settings(node_ae_title), indent=1))
         super().__init__(["Orthanc", settings], directory / "orthanc.log", env)
 
     def _settings(self, node_ae_title: str) -> dict[str, Any]:
-        allowed = {"AllowEcho": True, "AllowStore": True, "AllowFind": True, "AllowGet": True, "AllowMove": True}
+        services = ("Echo", "Store", "Find", "Get", "Move", "StorageCommitment")
+        allowed = {f"Allow{service}": True for service in services}
         return {
             "Name": "tests",
             "StorageDirectory": str(self.directory / "storage"),
@@ -47,8 +55,12 @@ class Orthanc(PeerProcess):
             "OverwriteInstances": False,
             "StableAge": 3600,
             "DicomModalities": {
-                name: {"AET": title, "Host": HOST, "Port": free_port(), **allowed}
-                for name, title in (("node", node_ae_title), ("reader", READER), ("scanner", "SPECT1"))
+                name: {"AET": title, "Host": HOST, "Port": port, **allowed}
+                for name, title, port in (
+                    ("node", node_ae_title, self.node_port),
+                    ("reader", READER, self.reader_port),
+                    ("scanner", "SPECT1", free_port()),
+                )
             },
         }
 
@@ -70,13 +82,22 @@ class Orthanc(PeerProcess):
         with urllib.request.urlopen(f"http://{HOST}:{self.http_port}{path}", timeout=30) as answer:
             return json.load(answer)
 
+    def post(self, path: str, body: Any) -> Any:
+        """Return what a POST of the REST path answers."""
+        address = f"http://{HOST}:{self.http_port}{path}"
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        with urllib.request.urlopen(address, data=content, timeout=60) as answer:
+            return json.load(answer)
+
+    def add(self, *files: Path) -> None:
+        """Store files by REST."""
+        for file in files:
+            self.post("/instances", file.read_bytes())
+
     def _find(self, level: str, study_instance_uid: str | None) -> list[Any]:
         """Return the expanded resources of a level (Series, Instance), of one study or of all."""
         query = {} if study_instance_uid is None else {"StudyInstanceUID": study_instance_uid}
-        body = json.dumps({"Level": level, "Query": query, "Expand": True}).encode()
-        address = f"http://{HOST}:{self.http_port}/tools/find"
-        with urllib.request.urlopen(address, data=body, timeout=60) as answer:
-            found: list[Any] = json.load(answer)
+        found: list[Any] = self.post("/tools/find", {"Level": level, "Query": query, "Expand": True})
         return found
 
     def instances(self, study_instance_uid: str | None = None) -> list[str]:

@@ -23,6 +23,7 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, ImplementationClassUIDNotific
 from pynetdicom.presentation import build_context
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
+from dicomnode.network.commitment import CommitmentService
 from dicomnode.network.listener import Listener
 from dicomnode.study import ReceivedInstance
 
@@ -97,11 +98,12 @@ def listening(
     receive: Callable[[ReceivedInstance], None] | None = None,
     peers: tuple[PeerSettings, ...] = (SCANNER,),
     tls: TlsSettings | None = None,
+    commitment: CommitmentService | None = None,
     **node: object,
 ) -> Iterator[Listener]:
     """Run a listener on a free port."""
     settings = NodeSettings.model_validate({"port": free_port(), **node})
-    listener = Listener(settings, peers, tls, receive or inbox.receive, inbox.closed.append)
+    listener = Listener(settings, peers, tls, receive or inbox.receive, inbox.closed.append, commitment)
     listener.start()
     try:
         yield listener

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import NuclearMedicineImageStorage, Verification
 
 from dicomnode.config import DestinationSettings
 from dicomnode.errors import ConfigurationError, InvariantBroken, TransientFault
-from dicomnode.network import sender
+from dicomnode.network import requestor
 from dicomnode.network.sender import echo, send
 from dicomnode.study import SendOutcome, SendReport
 from tests.dicomnode.network.helpers import (
@@ -149,7 +149,7 @@ def test_a_pacs_that_takes_none_of_it_refuses_all() -> None:
 def test_when_the_pacs_breaks_off_in_mid_batch_the_rest_can_be_tried_again(
     misbehavior: Misbehavior, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "RESPONSE_S", 0.5 if misbehavior is Misbehavior.SILENCE else 30.0)
+    monkeypatch.setattr(requestor, "RESPONSE_S", 0.5 if misbehavior is Misbehavior.SILENCE else 30.0)
     with ScriptedPeer([0x0000, misbehavior]) as peer:
         reports = deliver(peer, *(nm_file() for _ in range(4)))
     assert [report.outcome for report in reports] == [DELIVERED, TRANSIENT, TRANSIENT, TRANSIENT]
@@ -218,7 +218,7 @@ def silent_server() -> Iterator[int]:
 
 
 def test_a_pacs_that_never_answers_the_request_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sender, "ASSOCIATE_S", 0.5)
+    monkeypatch.setattr(requestor, "ASSOCIATE_S", 0.5)
     with silent_server() as port:
         destination = DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=port)
         with pytest.raises(TransientFault, match=r"gave no answer to the request for an Association within 0\.5 s"):

@@ -18,10 +18,18 @@ FALSE_ALARMS = (
 
 def errors_in(file: bytes, folder: Path) -> list[str]:
     """Return the errors that dciodvfy finds in a DICOM file."""
+    return [line for line in _lines("Error", file, folder) if not any(alarm in line for alarm in FALSE_ALARMS)]
+
+
+def warnings_in(file: bytes, folder: Path) -> list[str]:
+    """Return what dciodvfy warns of in a DICOM file."""
+    return _lines("Warning", file, folder)
+
+
+def _lines(kind: str, file: bytes, folder: Path) -> list[str]:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian package dicom3tools)")
     path = folder / "instance.dcm"
     path.write_bytes(file)
     told = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
-    errors = [line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")]
-    return [line for line in errors if not any(alarm in line for alarm in FALSE_ALARMS)]
+    return [line for line in (told.stdout + told.stderr).splitlines() if line.startswith(kind)]

@@ -16,6 +16,7 @@ from dicomnode.stages.assemble import Assembler
 from dicomnode.stages.deliver import Deliverer
 from dicomnode.stages.process import Processor
 from dicomnode.stages.receive import OpenAssociations, Receiver
+from dicomnode.store.fetches import Fetches
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
 from dicomnode.store.schema import open_database
@@ -71,7 +72,9 @@ class Road:
         self.engine = FakeEngine(self.answers)
         self.woken = 0
         self.receiver = Receiver(self.journal, self.spool, self.associations, frozenset(), 0.0, self._wake)
-        self.assembler = Assembler(self.journal, self.rules, 30, self.associations.is_sending, NOON)
+        self.assembler = Assembler(
+            self.journal, self.rules, 30, self.associations.is_sending, Fetches(self.journal), NOON
+        )
         self.processor = Processor(
             self.journal, self.spool, self.outbox, self.engine, "0.1.0", 3, 60.0,
             lambda: self.stopping, lambda: self.now, self._wake,

@@ -65,7 +65,7 @@ def test_an_instance_that_comes_again_after_the_purge_is_kept_anew_and_nothing_i
 
 def test_a_crash_between_row_and_file_leaves_files_that_go_at_the_next_start(a_road: Road) -> None:
     uid = delivered(a_road)
-    purge_rows(a_road.journal, a_road.study(uid), True, True, NOON + 8 * DAY)
+    purge_rows(a_road.journal, a_road.study(uid), True, True, NOON + 8 * DAY, promised_before=NOON)
     assert len(list(a_road.spool.stored())) == 1
     register_orphans(a_road.receiver, NOON + 8 * DAY)
     assert list(a_road.spool.stored()) == []
