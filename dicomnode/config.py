@@ -99,7 +99,7 @@ class RuleSettings(Section):
     name: str
     when: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
     pipeline: PipelineName
-    needs: tuple[Need, ...] = ("projections",)
+    needs: tuple[Need, ...] = ()  # besides something that the pipeline can work on
     fetch: tuple[FetchSettings, ...] = ()
     wait_s: Annotated[float, Field(ge=0)] = 1800  # for what `needs` names and is not here yet
     options: Mapping[str, OptionValue] = Field(default_factory=dict)

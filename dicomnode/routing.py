@@ -9,13 +9,19 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dicomnode.config import FetchSettings, OptionValue, RuleSettings
-from dicomnode.study import Instance, InstanceContent
+from dicomnode.study import Instance, InstanceContent, InstanceHeader
 
 # What a pipeline can work on; a rule holds only for a study that has one of these.
 PIPELINE_INPUTS: Mapping[str, frozenset[InstanceContent]] = {
     "reconstruction": frozenset({InstanceContent.PROJECTIONS}),
     "denoising": frozenset({InstanceContent.PROJECTIONS}),
     "attenuation_correction": frozenset({InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION}),
+}
+# What an attenuation correction looks at besides, by its option `map`.
+_MAPS: Mapping[str, frozenset[InstanceContent]] = {
+    "auto": frozenset({InstanceContent.CT, InstanceContent.MU_MAP}),
+    "ct": frozenset({InstanceContent.CT}),
+    "vendor": frozenset({InstanceContent.MU_MAP}),
 }
 OURS = ("dicomnode",)  # Manufacturer and Manufacturer's Model Name of what this node derived
 _IDENTITY = ("patient", "otherpatient", "issuerofpatient")
@@ -178,15 +184,33 @@ def _sources(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance
 
 
 def _usable(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance]:
-    """Return the instances that the rule's pipeline can work on; what we derived ourselves never goes round again."""
-    wanted = PIPELINE_INPUTS[rule.pipeline]
-    return [i for i in instances if i.header.content in wanted and not _is_ours(i)]
+    """Return the instances that the rule's pipeline can work on."""
+    return [instance for instance in instances if usable(rule.pipeline, instance.header)]
 
 
-def _is_ours(instance: Instance) -> bool:
+def usable(pipeline: str, header: InstanceHeader) -> bool:
+    """Tell whether a pipeline can work on an instance: what we derived ourselves never goes round again."""
+    return header.content in PIPELINE_INPUTS[pipeline] and not is_ours(header) and not _corrected(header)
+
+
+def companion(pipeline: str, options: Mapping[str, OptionValue], header: InstanceHeader) -> bool:
+    """Tell whether a pipeline looks at an instance besides its source: at a CT, at an attenuation map."""
+    return header.content in _companions(pipeline, options) and not is_ours(header)
+
+
+def _companions(pipeline: str, options: Mapping[str, OptionValue]) -> frozenset[InstanceContent]:
+    wanted = _MAPS.get(str(options.get("map", "auto")), frozenset())
+    return wanted if pipeline == "attenuation_correction" else frozenset()
+
+
+def is_ours(header: InstanceHeader) -> bool:
     """Tell whether we derived an instance: archives send on what they receive."""
-    attributes = instance.header.attributes
-    return attributes.get("Manufacturer") == attributes.get("ManufacturerModelName") == OURS
+    return header.attributes.get("Manufacturer") == header.attributes.get("ManufacturerModelName") == OURS
+
+
+def _corrected(header: InstanceHeader) -> bool:
+    """Tell whether an instance says of itself that attenuation is corrected in it: that must not be done twice."""
+    return "ATTN" in header.attributes.get("CorrectedImage", ())
 
 
 def matches(when: Mapping[str, str | tuple[str, ...]], instance: Instance) -> bool:
@@ -223,10 +247,11 @@ def _have(sources: Sequence[Instance], arrival: Arrival) -> set[str]:
 def _may_still_grow(rule: RuleSettings, sources: Sequence[Instance], arrival: Arrival) -> bool:
     """Tell whether more could belong to what the rule needs, so that only quiet shows the end.
 
-    A projection set is one instance and checks itself; a CT is many instances and never says how many. In a study that
-    was taken before, an instance that is no source itself shows that a peer is still sending the rest.
+    A projection set is one instance and checks itself; a CT is many instances and never says how many, nor does a
+    reconstruction whether its projections follow. In a study that was taken before, an instance that is no source
+    itself shows that a peer is still sending the rest.
     """
-    if "ct" in rule.needs:
+    if "ct" in rule.needs or rule.pipeline == "attenuation_correction":
         return True
     newest = max(arrival.instances, key=lambda instance: (instance.version, instance.received_at))
     return arrival.version > 1 and newest not in sources
@@ -257,8 +282,10 @@ def _why_not(rule: RuleSettings, instances: Sequence[Instance]) -> str:
 
 def _what(instance: Instance) -> str:
     """Name an instance for a person: what it is to us, else its Modality and the third value of its Image Type."""
-    if _is_ours(instance):
+    if is_ours(instance.header):
         return "what this node derived"
+    if _corrected(instance.header):
+        return f"{instance.header.content.value} that is corrected for attenuation"
     if instance.header.content is not InstanceContent.OTHER:
         return str(instance.header.content.value)
     modality = "\\".join(instance.header.attributes.get("Modality", ())) or "no modality"

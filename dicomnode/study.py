@@ -14,7 +14,7 @@ class InstanceContent(Enum):
     """What an instance is to us."""
 
     PROJECTIONS = "projections"  # NM TOMO or GATED TOMO
-    RECONSTRUCTION = "reconstruction"  # NM RECON TOMO, EMISSION
+    RECONSTRUCTION = "reconstruction"  # NM RECON TOMO, EMISSION, slices across the patient
     MU_MAP = "attenuation map"  # NM RECON TOMO, TRANSMISSION
     CT = "CT"
     OTHER = "other"

@@ -28,6 +28,9 @@ PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
     {
         "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.perfusion.options:Options", "1.2.1"),
         "denoising": Pipeline("pipelines.denoising", "pipelines.perfusion.options:DenoisingOptions", "1.1.0"),
+        "attenuation_correction": Pipeline(
+            "pipelines.attenuation_correction", "pipelines.perfusion.options:AttenuationOptions", "1.0.0"
+        ),
     }
 )
 
@@ -44,7 +47,8 @@ def run(name: str, pipeline_input: PipelineInput, device: str = "auto") -> Pipel
     from pipelines.report.page import draw_page  # matplotlib, which the node's own process never loads
 
     version = _version(pipeline, options)
-    named = replace(result, provenance=replace(result.provenance, pipeline=name, version=version))
+    findings = (*pipeline_input.findings, *result.findings)
+    named = replace(result, findings=findings, provenance=replace(result.provenance, pipeline=name, version=version))
     return replace(named, page=draw_page(pipeline_input, named))
 
 

@@ -68,6 +68,8 @@ class PipelineInput:
     ct: Volume | None = None
     mu_map: Volume | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
+    ct_shares_frame: bool = True  # False: taken in another Frame of Reference, so nothing is known of how it lies
+    findings: tuple[Finding, ...] = ()  # of the reading: which CT was chosen and why, what can't be used; told again
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "options": dict(self.options)}
@@ -113,6 +115,14 @@ class Finding:
 
     verdict: Verdict
     text: str
+
+
+class MapSource(Enum):
+    """Where the attenuation map of a correction came from; the value is what the correction is called."""
+
+    CT = "CTAC"
+    VENDOR = "vendor map"
+    NETWORK = "DLAC"
 
 
 @dataclass(frozen=True)
@@ -167,6 +177,7 @@ class Provenance:
     corrections: tuple[str, ...] = ()  # DICOM Corrected Image terms that our own model applied: ATTN, SCAT, ...
     headline: str = ""  # what a reader must know before anything else: the dose, the network
     models: tuple[Model, ...] = ()  # the networks that had a part in it
+    map_source: MapSource | None = None  # None: nothing was corrected for attenuation
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ SCIENCE_ROWS: Mapping[str, int] = {
     "evaluation": 0, "training": 1, "simulation": 2, "agreement": 2, "catalog": 3,
     "denoising": 4, "attenuation_correction": 4, "reconstruction_pipeline": 4,
     "perfusion": 5, "report": 5,
-    "quality": 6, "reconstruction": 6, "contract": 7, "cardiac": 8, "physics": 8, "networks": 8,
+    "quality": 6, "reconstruction": 6, "registration": 6, "contract": 7, "cardiac": 8, "physics": 8, "networks": 8,
     "images": 9, "geometry": 10,
 }  # fmt: skip
 # rooms whose files stand side by side without knowing each other
@@ -69,6 +69,7 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "scipy": ("pipelines.agreement.*", "pipelines.evaluation.*"),
     "skimage": ("pipelines.agreement.*", "pipelines.evaluation.*"),
     "statsmodels": ("pipelines.agreement.*",),
+    "SimpleITK": ("pipelines.registration.*",),
     "structlog": ("dicomnode.*",),
     "pydantic": ("dicomnode.config",),
     "safetensors": ("pipelines.networks.*", "pipelines.training.*"),

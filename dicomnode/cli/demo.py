@@ -1,20 +1,25 @@
-"""`demo`: the main job, whole, on this machine: virtual patient -> C-STORE -> node -> pipeline -> embedded archive."""
+"""`demo`: the main job, whole, on this machine: virtual patient -> C-STORE -> node -> pipelines -> embedded archive.
+
+Two studies of one virtual patient: a quarter of the dose is denoised; the full dose is corrected for attenuation, first
+without a CT (if there are networks for that), then with the CT that comes after it.
+"""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from dicomnode.cli.app import app
-from dicomnode.cli.virtual import Settings, write_study
+from dicomnode.cli.virtual import Kind, Settings, write_study
 from dicomnode.config import Config, DestinationSettings, NodeSettings, PeerSettings, RuleSettings, WebSettings
 from dicomnode.errors import TransientFault
 from dicomnode.telemetry import configure_logging
@@ -28,27 +33,42 @@ _PATIENCE_S = 300.0
 _SEED, _PATIENT = 2, 2  # a virtual patient whose anterolateral wall takes up too little
 _DOSE = 0.25
 _LOW = f"*dose {_DOSE:g}*"  # in the Series Description of the thinned acquisition
+_CORRECTION: Final = "attenuation_correction"
 
 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Where pictures, archive and the node's data go.")] = Path("out/demo"),
 ) -> None:
-    """Show the main job on a virtual patient, at full dose and a quarter of it: sent, routed, processed, stored."""
+    """Show both pipelines on a virtual patient: a low dose denoised, the full dose corrected for attenuation."""
     configure_logging("error", "console")
     started = time.monotonic()
     for name in ("data", "archive", "scanner"):
         shutil.rmtree(out / name, ignore_errors=True)  # what an earlier demo left
     print("A gamma camera, dicomnode and an archive (PACS) meet on this machine; all talk real DICOM on loopback.\n")
-    full, low = _virtual_patient(out / "scanner")
-    with _archive(out / "archive") as archive, _node(_demo_config(archive.port, out / "data")) as node:
-        _send((full, low), node)
+    scanned = _virtual_patient(out / "scanner")
+    networks = _have_networks()
+    with (
+        _archive(out / "archive") as archive,
+        _node(_demo_config(archive.port, out / "data", "auto" if networks else "ct")) as node,
+    ):
+        _send((scanned.full, scanned.low, *(() if networks else scanned.ct)), node)
         for study in _follow(node, 2):
             _tell_story(node, study)
+        if networks:
+            print(f"[3/5] camera    now sends the CT of the full dose's study, too: {len(scanned.ct)} slices")
+            _send(scanned.ct, node)
+            for study in _follow(node, 2):
+                if study.pipeline == _CORRECTION:
+                    _tell_story(node, study)
+        else:
+            print("[4/5] node      no networks for attenuation maps are here: the correction without CT is left out.")
+            print("                `dicomnode train mu-map` makes them; a rule's option `models` names their folder.")
     _tell_archive(archive, out)
-    _compare(archive, full, low, out)
+    _compare(archive, scanned, out)
     print(f"\nDone in {time.monotonic() - started:.0f} s. The patient is virtual: nothing here is a clinical result.")
-    print(f"The pictures are in {out}; look at comparison.png and the report pages first. To start the real service:")
+    print(f"The pictures are in {out}; look at denoising.png, attenuation.png and the report pages.")
+    print("To start the real service:")
     print("  1. edit config.toml (your camera under [[peers]], your PACS under [[destinations]])")
     print("  2. dicomnode check --config config.toml")
     print("  3. dicomnode serve --config config.toml     (as a system service: docs/install.md)")
@@ -70,16 +90,35 @@ class _Archive:
         self.paths.append(path)
 
 
-def _virtual_patient(folder: Path) -> tuple[Path, Path]:
-    """Return an acquisition of the full dose and one of the share _DOSE of it, of the same patient."""
+@dataclass(frozen=True)
+class _Scanned:
+    """What the camera has of the patient: an acquisition of the full dose and its CT, and one of the share _DOSE."""
+
+    full: Path
+    ct: tuple[Path, ...]
+    low: Path
+
+
+def _virtual_patient(folder: Path) -> _Scanned:
     print("[1/5] camera    draws a virtual patient (no real person) and turns around the chest twice ...")
-    made: list[Path] = []
-    for dose, words in ((1.0, "full dose"), (_DOSE, f"{100 * _DOSE:g} % of the dose")):
-        settings = Settings(seed=_SEED, dose_fraction=dose)
-        made += write_study(folder, settings, _PATIENT, "stress").places
-        print(f"                {words}: one NM instance, {made[-1].stat().st_size / 1e6:.1f} MB: {made[-1]}")
-    full, low = made
-    return full, low
+    whole = write_study(folder, Settings(seed=_SEED), _PATIENT, "stress", (Kind.PROJECTIONS, Kind.CT)).files
+    thinned = write_study(folder, Settings(seed=_SEED, dose_fraction=_DOSE), _PATIENT, "stress").files
+    scanned = _Scanned(whole[Kind.PROJECTIONS][0], whole[Kind.CT], thinned[Kind.PROJECTIONS][0])
+    for path, words in ((scanned.full, "full dose"), (scanned.low, f"{100 * _DOSE:g} % of the dose")):
+        print(f"                {words}: one NM instance, {path.stat().st_size / 1e6:.1f} MB: {path}")
+    print(f"                CT of the full dose's study: {len(scanned.ct)} slices in {scanned.ct[0].parent}")
+    return scanned
+
+
+def _have_networks() -> bool:
+    """Tell whether networks for attenuation maps are shipped."""
+    from pipelines import catalog
+
+    try:
+        catalog.check_options(_CORRECTION, {})
+    except ValueError:
+        return False
+    return True
 
 
 @contextmanager
@@ -111,7 +150,7 @@ def _node(config: Config) -> Iterator[Node]:
         node.stop()
 
 
-def _demo_config(archive_port: int, data_dir: Path) -> Config:
+def _demo_config(archive_port: int, data_dir: Path, source_of_map: str) -> Config:
     low_dose = RuleSettings(
         name="low dose",
         when={"modality": "NM", "image_type": "TOMO", "series_description": _LOW},
@@ -122,7 +161,8 @@ def _demo_config(archive_port: int, data_dir: Path) -> Config:
     full_dose = RuleSettings(
         name="full dose",
         when={"modality": "NM", "image_type": "TOMO"},
-        pipeline="reconstruction",
+        pipeline=_CORRECTION,
+        options={"map": source_of_map},
         destinations=("archive",),
     )
     return Config(
@@ -139,8 +179,9 @@ def _send(sources: tuple[Path, ...], node: Node) -> None:
 
     settings = node.config.node
     target = DestinationSettings(name="node", ae_title=settings.ae_title, host=_HOST, port=settings.port)
-    for report in sender.send(target, list(sources), "CAMERA", None):
-        print(f"[3/5] camera    C-STORE answered 0x{report.status or 0:04X}: from here on the study is the node's")
+    answers = Counter(report.status or 0 for report in sender.send(target, list(sources), "CAMERA", None))
+    for status, number in answers.items():
+        print(f"[3/5] camera    {number} C-STORE answered 0x{status:04X}: from here on they are the node's")
 
 
 def _follow(node: Node, number: int) -> list[Study]:
@@ -156,7 +197,7 @@ def _follow(node: Node, number: int) -> list[Study]:
 
 
 def _tell_story(node: Node, study: Study) -> None:
-    moves = node.journal.moves(study.study_instance_uid)
+    moves = [move for move in node.journal.moves(study.study_instance_uid) if move.version == study.version]
     print(
         f"[4/5] node      {study.pipeline}: the study's way, as `dicomnode show {study.study_instance_uid}` tells it:"
     )
@@ -180,28 +221,36 @@ def _tell_archive(archive: _Archive, pictures: Path) -> None:
         print(f"                {path}  {words}")
 
 
-def _compare(archive: _Archive, full: Path, low: Path, pictures: Path) -> None:
-    """Draw the full dose, what a quarter of it counts, and what the node made of that, under each other."""
+def _compare(archive: _Archive, scanned: _Scanned, pictures: Path) -> None:
+    """Draw what each pipeline began with and what it made of it, under each other."""
     from dicomnode.objects.header import read_header
     from dicomnode.objects.pictures import save_comparison
 
     descriptions = {read_header(path).attributes["SeriesDescription"][0]: path for path in archive.paths}
 
-    def derived(words: str, low_dose: bool) -> list[Path]:
+    def derived(words: str, low_dose: bool = False) -> list[Path]:
         found = [path for name, path in descriptions.items() if words in name and ("dose" in name) == low_dose]
         return found[:1]
 
-    share = f"{100 * _DOSE:g} % of the dose"
-    rows = (
-        ("Full dose, as counted: for comparison alone, the networks never saw it", [full]),
-        (f"{share}, as counted", [low]),
-        (f"{share}, denoised by the node", derived("denoised", True)),
-        ("Full dose: short axis, apex to base", derived("short axis", False)),
-        (f"{share}, denoised: short axis, apex to base", derived("short axis", True)),
+    share, slices = f"{100 * _DOSE:g} % of the dose", "short axis, apex to base"
+    denoising = (
+        ("Full dose, as counted: for comparison alone, the networks never saw it", [scanned.full]),
+        (f"{share}, as counted", [scanned.low]),
+        (f"{share}, denoised by the node", derived("denoised", low_dose=True)),
+        (f"Full dose: {slices}", derived("nAC short axis")),
+        (f"{share}, denoised: {slices}", derived("short axis", low_dose=True)),
     )
-    shown = [(words, path) for words, paths in rows for path in paths]
+    attenuation = (
+        (f"Not corrected: {slices}", derived("nAC short axis")),
+        (f"Corrected by the CT's attenuation map (CTAC): {slices}", derived("CTAC short axis")),
+        (f"Corrected by the networks' attenuation map, without CT (DLAC): {slices}", derived("DLAC short axis")),
+        ("Attenuation map of the CT, feet to head", derived("keV of CT")),
+        ("Attenuation map by the networks, which never saw the CT, feet to head", derived("keV by networks")),
+    )
     title = "VIRTUAL PATIENT - no real person, no clinical evidence. Each row by its own highest value."
-    save_comparison(title, shown, pictures / "comparison.png")
+    for name, rows in (("denoising", denoising), ("attenuation", attenuation)):
+        shown = [(words, path) for words, paths in rows for path in paths]
+        save_comparison(title, shown, pictures / f"{name}.png")
 
 
 def _free_port() -> int:

@@ -35,7 +35,7 @@ def low_dose(
     as_json: JsonOption = False,
 ) -> None:
     """Write the denoising paper's low-dose rows (Table 1): half, quarter and eighth dose against full dose."""
-    from pipelines.evaluation import low_dose_table
+    from pipelines.evaluation.denoising import low_dose_table
 
     plans = low_dose_table.plans(seed, patients)
     rows = list(in_processes(low_dose_table.measure, plans, jobs, "Test patients"))
@@ -68,24 +68,24 @@ def denoising(
 
     Each patient's record is kept as it is made, so that an interrupted run goes on; 45 s of a core each.
     """
-    from pipelines.evaluation import denoising_run, denoising_tables
-    from pipelines.evaluation.denoising_figures.draw import draw_all
-    from pipelines.evaluation.denoising_methods import ModelChoice
+    from pipelines.evaluation.denoising import run, tables
+    from pipelines.evaluation.denoising.figures.draw import draw_all
+    from pipelines.evaluation.denoising.methods import ModelChoice
 
     choice = ModelChoice(model, models, paper)
     try:
-        loaded = denoising_run.open_run(out, seed, choice)
-    except denoising_run.OtherRun as error:
+        loaded = run.open_run(out, seed, choice)
+    except run.OtherRun as error:
         raise typer.BadParameter(str(error), param_hint="--out") from None
-    except denoising_run.UnusableNetworks as error:
+    except run.UnusableNetworks as error:
         raise typer.BadParameter(str(error), param_hint="--model, --models, --paper") from None
-    orders = denoising_run.patient_orders(out, seed, choice, patients)
-    records = list(in_processes(denoising_run.patient_record, orders, jobs, "Test patients"))
-    hearts = denoising_run.normal_orders(out, seed, choice, normals)
-    healthy = list(in_processes(denoising_run.normal_record, hearts, jobs, "Normal hearts"))
-    evaluation = denoising_tables.Evaluation(records, healthy, loaded.described, loaded.sha256, seed)
-    document = denoising_tables.write_tables(evaluation, out)
-    left_out = draw_all(records, out / denoising_run.PATIENTS, out / "figures")
+    orders = run.patient_orders(out, seed, choice, patients)
+    records = list(in_processes(run.patient_record, orders, jobs, "Test patients"))
+    hearts = run.normal_orders(out, seed, choice, normals)
+    healthy = list(in_processes(run.normal_record, hearts, jobs, "Normal hearts"))
+    evaluation = tables.Evaluation(records, healthy, loaded.described, loaded.sha256, seed)
+    document = tables.write_tables(evaluation, out)
+    left_out = draw_all(records, out / run.PATIENTS, out / "figures")
     print(json.dumps(document) if as_json else (out / "tables.md").read_text())
     for figure in left_out:  # not among what is printed as one document
         print(f"figure {figure.name} left out: {figure.reason}", file=sys.stderr)

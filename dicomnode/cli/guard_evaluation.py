@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,7 +20,7 @@ def guard(
     out: Annotated[Path, typer.Option(help="Where tables.md, tables.json and a record of each study go.")],
     studies: Annotated[int, typer.Option(min=1, max=1000, help="Sound studies.")] = 200,
     damaged: Annotated[int, typer.Option(min=0, help="On so many of them every kind of damage is tried.")] = 20,
-    model: Annotated[str, typer.Option(help="The denoiser.")] = "denoiser",
+    model: Annotated[str, typer.Option(help="The denoiser, or the mu-map network.")] = "denoiser",
     models: Annotated[Path | None, typer.Option(help="The folder it lies in; else those that are shipped.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
     as_json: JsonOption = False,
@@ -27,18 +29,57 @@ def guard(
 
     Goes on where it was interrupted: studies that were tried with the same weights and thresholds are kept.
     """
-    _check_model(models, model)
-    from pipelines.evaluation import guard_tables
-    from pipelines.evaluation.guard_studies import plans
-    from pipelines.evaluation.guard_trial import Order, try_guard
+    from pipelines.evaluation.guard.which import judges_mu_maps
 
-    orders = [Order(plan, plan.number < damaged, model, models, out) for plan in plans(studies)]
-    records = list(in_processes(try_guard, orders, jobs, "Studies"))
-    document, tables = guard_tables.as_json(records), guard_tables.as_markdown(records)
+    try:
+        of_maps = judges_mu_maps(model, models)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--model, --models") from None
+    chosen = _Asked(out, studies, damaged, model, models, jobs)
+    document, tables = _of_mu_maps(chosen) if of_maps else _of_denoiser(chosen)
     out.mkdir(parents=True, exist_ok=True)
     (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
     (out / "tables.md").write_text(tables)
     print(json.dumps(document) if as_json else tables)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for on the command line."""
+
+    out: Path
+    studies: int
+    damaged: int
+    model: str
+    models: Path | None
+    jobs: int
+
+    def orders(self, plans: Callable[[int], Sequence[Any]]) -> list[Any]:
+        """Return the studies to be tried."""
+        from pipelines.evaluation.guard.trial import Order
+
+        return [
+            Order(plan, plan.number < self.damaged, self.model, self.models, self.out) for plan in plans(self.studies)
+        ]
+
+
+def _of_denoiser(asked: _Asked) -> tuple[dict[str, object], str]:
+    _check_model(asked.models, asked.model)
+    from pipelines.evaluation.guard.studies import plans
+    from pipelines.evaluation.guard.tables import as_json, as_markdown
+    from pipelines.evaluation.guard.trial import try_guard
+
+    records = list(in_processes(try_guard, asked.orders(plans), asked.jobs, "Studies"))
+    return as_json(records), as_markdown(records)
+
+
+def _of_mu_maps(asked: _Asked) -> tuple[dict[str, object], str]:
+    from pipelines.evaluation.guard.map_damage import plans
+    from pipelines.evaluation.guard.map_tables import as_json, as_markdown
+    from pipelines.evaluation.guard.map_trial import try_map_guard
+
+    records = list(in_processes(try_map_guard, asked.orders(plans), asked.jobs, "Studies"))
+    return as_json(records), as_markdown(records)
 
 
 @training.command("guard")

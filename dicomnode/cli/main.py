@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from dicomnode.cli import (  # noqa: F401 - they add their commands
+    attenuation_evaluation,
     conformance,
     demo,
     evaluation,
@@ -20,6 +21,7 @@ from dicomnode.cli import (  # noqa: F401 - they add their commands
     own_studies_evaluation,
     pipelines,
     retraining_evaluation,
+    search,
     service,
     simulation,
     studies,

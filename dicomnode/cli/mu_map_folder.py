@@ -24,6 +24,7 @@ class Found:
 
     pairs: list[Any] = field(default_factory=list)  # of pipelines.training.mu_map_data.MapPair
     passed_over: list[str] = field(default_factory=list)  # file and reason
+    files: list[tuple[Any, Path]] = field(default_factory=list)  # pairs that came of DICOM images, and the emission's
 
     @property
     def virtual(self) -> bool:
@@ -73,7 +74,9 @@ def read_pairs(folder: Path, kept: Path) -> Found:
             found.passed_over.append(f"{path.name}: {error}")
     for file, maps in _matched(files, found):
         try:
-            found.pairs.append(_made_once(file, maps, kept))
+            pair = _made_once(file, maps, kept)
+            found.pairs.append(pair)
+            found.files.append((pair, file.path))
         except (StudyUnsuitable, UnsuitableAcquisition) as error:
             found.passed_over.append(f"{file.path.name}: {error}")
     if not found.pairs:

@@ -36,8 +36,8 @@ def own_studies(
 
     Nothing that is written names a patient; which file is which study is told on stderr alone.
     """
-    from pipelines.evaluation import own_studies_tables
-    from pipelines.evaluation.own_studies import load_networks
+    from pipelines.evaluation.own_studies import tables as own_studies_tables
+    from pipelines.evaluation.own_studies.studies import load_networks
 
     shares = _doses(doses)
     _check_model(model, models)
@@ -74,9 +74,9 @@ class _Order:
 def _evaluated(order: _Order) -> Any:
     """Return the numbers of a study (a StudyRecord), its figure drawn; or in words why it has none."""
     from dicomnode.objects.reader import read_acquisition
-    from pipelines.evaluation.denoising_figures.page import save
-    from pipelines.evaluation.own_studies import evaluate_study, load_networks
-    from pipelines.evaluation.own_studies_figure import draw_own_study
+    from pipelines.evaluation.own_studies.figure import draw_own_study
+    from pipelines.evaluation.own_studies.studies import evaluate_study, load_networks
+    from pipelines.evaluation.page import save
     from pipelines.images import UnsuitableAcquisition
 
     card, networks = load_networks(order.model, order.models)
@@ -90,7 +90,7 @@ def _evaluated(order: _Order) -> Any:
 
 def _doses(given: Sequence[str]) -> tuple[float, ...]:
     """Return the doses that were asked for, the largest first. Raises BadParameter."""
-    from pipelines.evaluation.own_studies import check_doses
+    from pipelines.evaluation.own_studies.studies import check_doses
 
     try:
         doses = sorted({float(word) for words in given for word in words.split(",")}, reverse=True)
@@ -102,7 +102,7 @@ def _doses(given: Sequence[str]) -> tuple[float, ...]:
 
 def _check_model(model: str, models: Path | None) -> None:
     """Raise BadParameter unless the denoiser is there and whole."""
-    from pipelines.evaluation.own_studies import load_networks
+    from pipelines.evaluation.own_studies.studies import load_networks
 
     try:
         load_networks(model, models)

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dicomnode.cli.app import ConfigOption, app, load_config
 from dicomnode.errors import StudyUnsuitable
 
+if TYPE_CHECKING:
+    from dicomnode.study import InstanceHeader
+
+    _File = tuple[Path, InstanceHeader]
+
 
 @app.command("run")
 def run_pipeline(
     pipeline: Annotated[str, typer.Argument(help="The pipeline's name, for example reconstruction.")],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="DICOM files, or folders of them.")],
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="DICOM files, or folders of them; a CT of the same study too."),
+    ],
     out: Annotated[Path, typer.Option(help="Where the derived instances and result.json go.")],
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option.")] = None,
     config: ConfigOption = None,
@@ -27,6 +36,7 @@ def run_pipeline(
     engine_settings = load_config(config).engine
     from dicomnode.engine.local import LocalEngine
     from dicomnode.objects.derivation import DerivationContext
+    from dicomnode.objects.run_input import run_sources
     from dicomnode.stages.process import derive
 
     engine = LocalEngine(engine_settings.device, engine_settings.timeout_s)
@@ -36,15 +46,16 @@ def run_pipeline(
         engine.check_options(pipeline, options)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
-    sources = _sources(files, pipeline)
+    sources, others = _sorted(files, pipeline, options)
     out.mkdir(parents=True, exist_ok=True)
     try:
         results = []
-        for source in sources:
+        for path, header in sources:
             made_by = engine.version(pipeline, options)
             context = DerivationContext(pipeline, made_by, _version(), options, datetime.now(UTC))
-            derivation = derive(source, engine, context)
-            results.append(_write(source, derivation, out))
+            maps = [other for other, theirs in others if theirs.study_instance_uid == header.study_instance_uid]
+            derivation = derive(run_sources(path, header.sop_instance_uid, maps), engine, context)
+            results.append(_write(path, derivation, out))
     finally:
         engine.stop()
     (out / "result.json").write_text(
@@ -79,29 +90,48 @@ def _files(inputs: list[Path]) -> list[Path]:
     return files
 
 
-def _sources(files: list[Path], pipeline: str) -> list[Path]:
-    """Return the files that the pipeline runs on. Raises StudyUnsuitable if there are none."""
+def _sorted(files: list[Path], pipeline: str, options: Mapping[str, Any]) -> tuple[list[_File], list[_File]]:
+    """Return the files that the pipeline runs on, and those that it looks at besides (a CT's slices).
+
+    As in the node, a study's projections go before its reconstructions. Raises StudyUnsuitable if there are none.
+    """
     from dicomnode.errors import InstanceRejected
     from dicomnode.objects.header import read_header
-    from dicomnode.routing import PIPELINE_INPUTS
+    from dicomnode.routing import PIPELINE_INPUTS, companion, usable
 
-    sources, reasons = [], []
+    sources: list[_File] = []
+    others: list[_File] = []
+    reasons = []
     for path in files:
         try:
             header = read_header(path)
         except InstanceRejected as error:
             reasons.append(f"{path.name}: {error.comment}")
             continue
-        if header.content not in PIPELINE_INPUTS[pipeline]:
+        if companion(pipeline, options, header):
+            others.append((path, header))
+        elif not usable(pipeline, header):
             reasons.append(f"{path.name}: is {header.content.value}")
         elif header.flaw:
             reasons.append(f"{path.name}: {header.flaw}")
         else:
-            sources.append(path)
+            sources.append((path, header))
     if not sources:
         wanted = " or ".join(sorted(content.value for content in PIPELINE_INPUTS[pipeline]))
         raise StudyUnsuitable(f"{pipeline} needs {wanted}; found {'; '.join(reasons) or 'no files'}")
-    return sources
+    return _projections_first(sources), others
+
+
+def _projections_first(sources: list[_File]) -> list[_File]:
+    """Leave out the reconstructions of studies whose projections are there."""
+    from dicomnode.study import InstanceContent
+
+    projections = {header.study_instance_uid for _, header in sources if header.content is InstanceContent.PROJECTIONS}
+    return [
+        (path, header)
+        for path, header in sources
+        if header.content is InstanceContent.PROJECTIONS or header.study_instance_uid not in projections
+    ]
 
 
 def _write(source: Path, derivation: Any, out: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def retraining(
 
     An interrupted training goes on where it stopped.
     """
-    from pipelines.evaluation import retraining as site
+    from pipelines.evaluation.denoising import retraining as site
     from pipelines.training.progress_checkpoint import OtherTraining
 
     networks = site.networks_to_train()  # asked first: it fails where the shipped ones are missing

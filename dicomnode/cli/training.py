@@ -140,10 +140,10 @@ def chosen_budget(minutes: float | None, epochs: float | None, usual: Any) -> An
 
 def _start(named: str) -> Any:
     """Return the networks to go on from."""
-    from pipelines.training.denoiser_training import networks_to_start_from
+    from pipelines.training.start import DENOISER, networks_to_start_from
 
     try:
-        return networks_to_start_from(None if named == "shipped" else Path(named))
+        return networks_to_start_from("denoiser", DENOISER, None if named == "shipped" else Path(named))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--start-from") from None
 

@@ -24,6 +24,7 @@ from dicomnode.errors import TransientFault
 from dicomnode.network.presentation import STORAGE_COMMITMENT, UNCOMPRESSED
 from dicomnode.network.requestor import named, open_association, release, why_no_answer
 from dicomnode.network.storage import UID_FORM
+from dicomnode.network.unsound import if_sound
 from dicomnode.network.upper_layer import DrivenAssociation
 from dicomnode.study import CommitmentReport, CommitmentRequest, Reference
 
@@ -165,9 +166,8 @@ def _status_of_report(
         return NO_SUCH_EVENT
     too_long = event.EventInformation is not None and event.EventInformation.getbuffer().nbytes > LONGEST_REQUEST
     dataset = None if too_long else _decoded(assoc, context_id, event.EventInformation)
-    report = None if dataset is None else _read(_report_of, dataset)
+    report = None if dataset is None else if_sound("commitment report", lambda: _report_of(dataset))
     if report is None:
-        log.warning("commitment report refused", reason="it can't be understood")
         return INVALID_ARGUMENT
     try:
         known = reported(report)
@@ -214,7 +214,7 @@ def _status_of_request(
     if action.ActionInformation is not None and action.ActionInformation.getbuffer().nbytes > LONGEST_REQUEST:
         return RESOURCE_LIMITATION, "too many instances in one request"
     dataset = _decoded(assoc, context_id, action.ActionInformation)
-    request = None if dataset is None else _read(_request_of, dataset)
+    request = None if dataset is None else if_sound("request for commitment", lambda: _request_of(dataset))
     if request is None:
         return INVALID_ARGUMENT, "Transaction UID or Referenced SOP Sequence is unsound"
     try:
@@ -290,15 +290,7 @@ def _decoded(assoc: DrivenAssociation, context_id: int, content: BytesIO | None)
     syntax = next((cx.transfer_syntax[0] for cx in assoc.accepted_contexts if cx.context_id == context_id), None)
     if syntax is None or content is None:
         return None
-    return _read(lambda source: decode(source, syntax.is_implicit_VR, syntax.is_little_endian), content)
-
-
-def _read(read: Callable[[Any], Any], source: Any) -> Any:
-    """Return what is read of a peer's dataset; None if it is unsound."""
-    try:
-        return read(source)
-    except Exception:  # noqa: BLE001  the decoder raises whatever the peer's bytes provoke
-        return None
+    return if_sound("dataset", lambda: decode(content, syntax.is_implicit_VR, syntax.is_little_endian))
 
 
 def reporting_peer(calling_ae_title: str, peers: Sequence[PeerSettings]) -> PeerSettings | None:

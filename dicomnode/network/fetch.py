@@ -26,6 +26,7 @@ from dicomnode.network.admission import Guest, printable
 from dicomnode.network.presentation import FETCHED, FIND, GET, MOVE, UNCOMPRESSED, fetching_contexts
 from dicomnode.network.requestor import named, open_association, release, why_no_answer
 from dicomnode.network.storage import UID_FORM, Receive, answer_store
+from dicomnode.network.unsound import if_sound
 from dicomnode.network.upper_layer import DrivenAssociation
 from dicomnode.study import FoundSeries, SeriesQuery
 
@@ -211,17 +212,14 @@ def _identifier(level: str, **keys: str) -> Dataset:
 
 def _decoded(content: BytesIO | None, context: PresentationContext) -> Dataset:
     syntax = context.transfer_syntax[0]
-    try:
-        return decode(content or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian)
-    except Exception:  # noqa: BLE001  the decoder raises whatever the peer's bytes provoke
-        return Dataset()
+    found = if_sound(
+        "answer to a query", lambda: decode(content or BytesIO(), syntax.is_implicit_VR, syntax.is_little_endian)
+    )
+    return Dataset() if found is None else found
 
 
 def _text(ds: Dataset, keyword: str) -> str:
-    try:
-        return str(ds.get(keyword) or "").strip()
-    except Exception:  # noqa: BLE001  see above: values are decoded when they are read
-        return ""
+    return if_sound("value in an answer to a query", lambda: str(ds.get(keyword) or "").strip()) or ""
 
 
 def _day(text: str) -> int:

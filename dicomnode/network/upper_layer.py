@@ -29,6 +29,8 @@ from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
+from dicomnode.network.unsound import if_sound
+
 log = structlog.get_logger(__name__)
 
 STALL_S = 5.0  # silence inside a PDU
@@ -257,12 +259,11 @@ class DrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
             else:
                 self.event_queue.put(INVALID_PDU)
             return
-        try:
-            decoded, event = self._decode_pdu(pdu)
-        except Exception as error:  # noqa: BLE001  the decoder raises whatever the peer's bytes provoke
-            log.warning("PDU refused", kind=kind, error=type(error).__name__)
+        found = if_sound(f"PDU of type {kind}", lambda: self._decode_pdu(pdu))
+        if found is None:
             self.event_queue.put(INVALID_PDU)
             return
+        decoded, event = found
         self._recv_pdu.put(decoded)
         self.event_queue.put(event)
 
@@ -311,10 +312,8 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
             message.data_set = Overflow()
 
     def _queue(self, message: DIMSEMessage) -> None:
-        try:
-            whole = message.message_to_primitive()
-        except Exception as error:  # noqa: BLE001  the decoder raises whatever the peer's bytes provoke
-            log.warning("message refused", error=type(error).__name__)
+        whole = if_sound("message", message.message_to_primitive)
+        if whole is None:
             self.dul.event_queue.put(INVALID_PDU)
             return
         if not isinstance(whole, C_CANCEL):  # nothing that we do for peers can be cancelled

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text, texts
 from dicomnode.objects.modules import body_part, merge
-from pipelines.contract import Finding, Model, OptionValue, Provenance, Verdict
+from pipelines.contract import Finding, MapSource, Model, OptionValue, Provenance, Verdict
 
 MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
@@ -70,14 +71,29 @@ class DerivationContext:
 
 @dataclass(frozen=True)
 class Sources:
-    """The instances that something is derived from; the first gives patient, study and camera."""
+    """The instances that something is derived from; the first gives patient, study and camera.
+
+    `at_hand` are the SOP Instance UIDs of all that the run could look at, where that is more than was used: what is
+    said of a CT that didn't fit is part of the result.
+    """
 
     headers: tuple[Dataset, ...]
+    at_hand: tuple[str, ...] = ()
 
     @property
     def first(self) -> Dataset:
         """The header that patient, study and camera are taken from."""
         return self.headers[0]
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The SOP Instance UIDs that those of derived instances follow from."""
+        return self.at_hand or tuple(text(header, "SOPInstanceUID") for header in self.headers)
+
+    def used_for(self, map_source: MapSource | None) -> Sources:
+        """Return the acquisition, and what its attenuation map was made of; None: no map was used."""
+        maps = [header for header in self.headers[1:] if map_source is not None and map_source is _source_of(header)]
+        return Sources((self.first, *maps), self.uids)
 
     @property
     def virtual(self) -> bool:
@@ -100,6 +116,13 @@ class Derivative:
     burned_in: bool = False
     provenance: Provenance = field(default_factory=lambda: Provenance("", ""))
     findings: tuple[Finding, ...] = ()
+
+
+def _source_of(header: Dataset) -> MapSource | None:
+    """Return what kind of map is made of an instance."""
+    if text(header, "SOPClassUID") == CTImageStorage:
+        return MapSource.CT
+    return MapSource.VENDOR if "TRANSMISSION" in texts(header, "ImageType") else None
 
 
 def read_sources(paths: Sequence[Path]) -> Sources:
@@ -146,8 +169,7 @@ def derived_dataset(
 
 
 def _key(sources: Sources, derivative: Derivative, context: DerivationContext) -> str:
-    uids = (text(header, "SOPInstanceUID") for header in sources.headers)
-    return derivation_key(uids, context, derivative.kind)
+    return derivation_key(sources.uids, context, derivative.kind)
 
 
 def patient_and_study(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
@@ -260,14 +282,7 @@ def _network(model: Model, context: DerivationContext) -> Dataset:
 
 def history(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
     """From what, how and with which settings the instance was derived."""
-    images = [
-        dataset(
-            ReferencedSOPClassUID=text(header, "SOPClassUID"),
-            ReferencedSOPInstanceUID=text(header, "SOPInstanceUID"),
-            PurposeOfReferenceCodeSequence=[code("121322", "DCM", "Source image for image processing operation")],
-        )
-        for header in sources.headers
-    ]
+    images = [_source_image(text(header, "SOPClassUID"), text(header, "SOPInstanceUID")) for header in sources.headers]
     made_by = f"{context.pipeline} {context.pipeline_version}, dicomnode {context.node_version}"
     ds = dataset(
         DerivationDescription=plain(f"{derivative.description} ({made_by})", 1024),
@@ -277,6 +292,15 @@ def history(sources: Sources, derivative: Derivative, context: DerivationContext
     if derivative.codes:
         put(ds, DerivationCodeSequence=[code(*one) for one in derivative.codes])
     return ds
+
+
+def _source_image(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Return an item of Source Image Sequence (purposes: PS3.16 CID 7202)."""
+    return dataset(
+        ReferencedSOPClassUID=sop_class_uid,
+        ReferencedSOPInstanceUID=sop_instance_uid,
+        PurposeOfReferenceCodeSequence=[code("121322", "DCM", "Source image for image processing operation")],
+    )
 
 
 def references(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
@@ -297,6 +321,15 @@ def references(sources: Sources, derivative: Derivative, context: DerivationCont
         ]
         put(ds, StudiesContainingOtherReferencedInstancesSequence=others)
     return ds
+
+
+def add_own_source(ds: Dataset, sop_class_uid: str, kind: str, sources: Sources, context: DerivationContext) -> None:
+    """Name among the sources of an instance what the same run derived of another kind."""
+    key = derivation_key(sources.uids, context, kind)
+    uid = derived_uid(key, "instance")
+    ds.SourceImageSequence.append(_source_image(sop_class_uid, uid))
+    reference = dataset(ReferencedSOPClassUID=sop_class_uid, ReferencedSOPInstanceUID=uid)
+    ds.ReferencedSeriesSequence.extend(_by_series({derived_uid(key, "series"): [reference]}))
 
 
 def _by_series(series_of: Mapping[str, list[Dataset]]) -> list[Dataset]:

@@ -18,13 +18,15 @@ def derived_instances(
 ) -> tuple[DerivedInstance, ...]:
     """Return all derived instances of a run: images, a structured report if there is a heart, the page if it is drawn.
 
-    `sources` are the files that the run used, the acquisition's first: it gives patient, study and camera. The same
-    sources, versions and options give the same SOP Instance UIDs and pixels; only the times in `context.now` differ.
+    `sources` are the files that the run could look at, the acquisition's first: it gives patient, study and camera;
+    of the others those are named that the result's map was made of. The same files, versions and options give the same
+    SOP Instance UIDs and pixels; only the times in `context.now` differ.
     Raises StudyUnsuitable if a source can't be read or a result can't be expressed in DICOM.
     """
     headers = read_sources(sources)
     acquisition = pipeline_input.acquisition
     made = [write_derived(headers, sources[0], acquisition, derived, result, context) for derived in result.derived]
+    headers = headers.used_for(result.provenance.map_source)
     # a plain reconstruction adds no number that the camera's own station lacks
     if result.hearts and context.pipeline in BY_NETWORKS:
         made.append(write_structured_report(headers, pipeline_input, result, made, context))

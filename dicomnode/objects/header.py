@@ -22,7 +22,7 @@ from pydicom.valuerep import VR
 
 from dicomnode.errors import InstanceRejected, StoreStatus
 from dicomnode.objects.cardiac_state import cardiac_state
-from dicomnode.objects.elements import PARSE_ERRORS, integer, text, texts, vr_of
+from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, numbers, text, texts, vr_of
 from dicomnode.objects.frames import NM_IMAGE_STORAGE, TOMO_AXES, index_frames
 from dicomnode.study import InstanceContent, InstanceHeader
 
@@ -34,11 +34,12 @@ _ATTRIBUTES = (
     "AccessionNumber", "Modality", "Manufacturer", "InstitutionName", "StationName",
     "StudyDescription", "SeriesDescription", "ManufacturerModelName", "PatientName", "PatientID",
     "BodyPartExamined", "ProtocolName", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID",
-    "SeriesNumber", "ImageID", "NumberOfFrames", "Rows", "Columns",
+    "SeriesNumber", "ImageID", "NumberOfFrames", "Rows", "Columns", "CorrectedImage",
 )  # fmt: skip
 _PIXELS = ("SamplesPerPixel", "BitsAllocated")
 _VECTORS = tuple(axis.vector for axis in TOMO_AXES) + tuple(axis.count for axis in TOMO_AXES) + (
     "FrameIncrementPointer", "RotationInformationSequence", "GatedInformationSequence", "AcquisitionContextSequence",
+    "DetectorInformationSequence", "ImageOrientationPatient",
 )  # fmt: skip
 _BASE = frozenset((*_ATTRIBUTES, *_PIXELS, *_VECTORS))
 
@@ -48,6 +49,7 @@ _MAX_READS = 150_000  # about a second; a real header takes some hundreds
 _MAX_ENCODED_BYTES = 1 << 31  # once decompressed
 _MAX_VALUES, _MAX_LETTERS = 64, 1024
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_ACROSS = 0.9  # cosine of the angle between a slice's normal and the patient's length
 
 
 def read_header(file: bytes | Path, keywords: frozenset[str] = frozenset()) -> InstanceHeader:
@@ -253,9 +255,19 @@ def _content(ds: Dataset, sop_class: str) -> InstanceContent:
         return InstanceContent.PROJECTIONS
     if image_type[2] == "RECON TOMO" and image_type[3] == "TRANSMISSION":
         return InstanceContent.MU_MAP
-    if image_type[2] in ("RECON TOMO", "RECON GATED TOMO"):
+    if image_type[2] in ("RECON TOMO", "RECON GATED TOMO") and _is_transaxial(ds):
         return InstanceContent.RECONSTRUCTION
     return InstanceContent.OTHER
+
+
+def _is_transaxial(ds: Dataset) -> bool:
+    """Tell whether slices lie across the patient, as they do where nothing is said; a short axis does not."""
+    detector = first_item(ds, "DetectorInformationSequence")
+    orientation = numbers(detector, "ImageOrientationPatient") or numbers(ds, "ImageOrientationPatient")
+    if len(orientation) != 6:
+        return True
+    row_x, row_y, _, column_x, column_y, _ = orientation
+    return abs(row_x * column_y - row_y * column_x) > _ACROSS
 
 
 def _state(ds: Dataset, content: InstanceContent) -> dict[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from dicomnode.objects.derivation import (
     DerivationContext,
     Derivative,
     Sources,
+    add_own_source,
     attenuation_series,
     derived_dataset,
     derived_uid,
@@ -49,12 +50,12 @@ from dicomnode.objects.modules import (
 from dicomnode.objects.reader import read_dataset_file, read_orbit_of
 from dicomnode.objects.volume_image import Placement, rotation_of, value_mapping, volume_image, whole_numbers
 from dicomnode.study import DerivedInstance
-from pipelines.contract import Acquisition, Derived, DerivedKind, PipelineResult
+from pipelines.contract import Acquisition, Derived, DerivedKind, MapSource, PipelineResult
 from pipelines.images import Projections, Unit, Volume
 
 # the terms of Corrected Image (PS3.3 C.8.4.9)
 _CORRECTIONS = frozenset({"UNIF", "COR", "NCO", "DECY", "ATTN", "SCAT", "DTIM", "NRGY", "LIN", "MOTN", "CLN"})
-_BUT_ATTENUATION = _CORRECTIONS - {"ATTN"}
+ATTENUATION = "ATTN"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class _Kind:
     label: str
     image_id: str
     codes: tuple[tuple[str, str, str], ...] = ()
-    claims: frozenset[str] = frozenset()  # which of our own corrections its Corrected Image may list
+    reconstructed: bool = True  # so that what we corrected on the way belongs to it
+    corrected: bool = False  # for attenuation
     marks: tuple[Callable[[Dataset], None], ...] = ()  # what this kind alone states
-    corrected_with: bool = False  # names the series that attenuation was corrected with
 
 
 def _across_the_ventricle(ds: Dataset) -> None:
@@ -91,38 +92,31 @@ _ITERATIVE = ("113963", "DCM", "Iterative Reconstruction")
 _RESAMPLED = ("113085", "DCM", "Spatial resampling")
 _EMISSION = ("DERIVED", "PRIMARY", "RECON TOMO", "EMISSION")
 _KINDS = {
-    DerivedKind.DENOISED_PROJECTIONS: _Kind(("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised"),
-    DerivedKind.RECONSTRUCTION: _Kind(_EMISSION, 911, "nAC recon", "nAC recon", (_ITERATIVE,), _BUT_ATTENUATION),
+    DerivedKind.DENOISED_PROJECTIONS: _Kind(
+        ("DERIVED", "PRIMARY", "TOMO", "EMISSION"), 901, "denoised", "denoised", reconstructed=False
+    ),
+    DerivedKind.RECONSTRUCTION: _Kind(_EMISSION, 911, "nAC recon", "nAC recon", (_ITERATIVE,)),
     DerivedKind.CORRECTED_RECONSTRUCTION: _Kind(
-        _EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), _CORRECTIONS, corrected_with=True
+        _EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), corrected=True
     ),
     DerivedKind.MU_MAP: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"),
-        921,
-        "attenuation map 140.5 keV",
-        "mu-map",
-        marks=(_transmission,),
-        corrected_with=True,
+        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map",
+        reconstructed=False, marks=(_transmission,),
     ),
     DerivedKind.SHORT_AXIS: _Kind(
-        _EMISSION,
-        931,
-        "nAC short axis",
-        "nAC short axis",
-        (_ITERATIVE, _RESAMPLED),
-        _BUT_ATTENUATION,
-        (_across_the_ventricle,),
+        _EMISSION, 931, "nAC short axis", "nAC short axis", (_ITERATIVE, _RESAMPLED), marks=(_across_the_ventricle,)
     ),
     DerivedKind.CORRECTED_SHORT_AXIS: _Kind(
-        _EMISSION,
-        932,
-        "AC short axis",
-        "AC short axis",
-        (_ITERATIVE, _RESAMPLED),
-        _CORRECTIONS,
-        (_across_the_ventricle,),
-        corrected_with=True,
+        _EMISSION, 932, "AC short axis", "AC short axis", (_ITERATIVE, _RESAMPLED),
+        corrected=True, marks=(_across_the_ventricle,),
     ),
+}  # fmt: skip
+# how what was corrected is called in the lists of series and images, where the map's source is known
+_CORRECTION = {MapSource.CT: "CTAC", MapSource.NETWORK: "DLAC"}
+_MAPS = {
+    MapSource.CT: ("of CT", _MAP_FROM_CT),
+    MapSource.VENDOR: ("of the camera", _RESAMPLED),
+    MapSource.NETWORK: ("by networks", _MAP_BY_NETWORK),
 }
 
 
@@ -139,8 +133,10 @@ def write_derived(
     `source_path` is the file that `sources.first` is the header of. Raises StudyUnsuitable if the data can't be
     expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
     """
-    kind = _kind(derived.kind, context, _map_codes(sources, result))
+    kind = _kind(derived.kind, result.provenance.map_source, context)
     derivative = _derivative(kind, derived, result)
+    mapped = kind.corrected or derived.kind is DerivedKind.MU_MAP
+    sources = sources.used_for(result.provenance.map_source if mapped else None)
     if isinstance(derived.data, Projections):
         gated = (*texts(sources.first, "ImageType"), "", "", "")[2] == "GATED TOMO"
         if gated:
@@ -153,9 +149,12 @@ def write_derived(
     merge(ds, _nm_part(sources, acquisition))
     if any(scheme == OWN_SCHEME for _, scheme, _ in kind.codes):
         merge(ds, coding_schemes())
-    put(ds, ImageID=kind.image_id, CorrectedImage=_corrections(sources.first, kind, result))
-    if kind.corrected_with:
-        merge(ds, attenuation_series(sources))
+    if kind.corrected and any(one.kind is DerivedKind.MU_MAP for one in result.derived):
+        add_own_source(ds, NM_IMAGE_STORAGE, DerivedKind.MU_MAP.value, sources, context)
+    merge(ds, attenuation_series(sources))
+    put(ds, ImageID=kind.image_id)
+    if derived.kind is not DerivedKind.MU_MAP:
+        put(ds, CorrectedImage=_corrections(sources.first, kind, result))
     for mark in kind.marks:
         mark(ds)
     return DerivedInstance(
@@ -163,18 +162,15 @@ def write_derived(
     )
 
 
-def _map_codes(sources: Sources, result: PipelineResult) -> tuple[tuple[str, str, str], ...]:
-    """Return where an attenuation map of this result comes from; nothing for one that came with the study."""
-    if result.provenance.models:
-        return (_MAP_BY_NETWORK,)
-    return (_MAP_FROM_CT,) if any(text(header, "Modality") == "CT" for header in sources.headers) else ()
-
-
-def _kind(derived: DerivedKind, context: DerivationContext, map_codes: tuple[tuple[str, str, str], ...]) -> _Kind:
-    """Return how an image is filed; what was made of denoised projections says so by name and code."""
+def _kind(derived: DerivedKind, map_source: MapSource | None, context: DerivationContext) -> _Kind:
+    """Return how an image is filed; what denoised projections or a map were made of says so by name and code."""
     kind = _KINDS[derived]
-    if derived is DerivedKind.MU_MAP:
-        kind = replace(kind, codes=map_codes)
+    if derived is DerivedKind.MU_MAP and map_source is not None:
+        words, made = _MAPS[map_source]
+        return replace(kind, codes=(made,), label=f"{kind.label} {words}")
+    if kind.corrected and map_source in _CORRECTION:
+        name = _CORRECTION[map_source]
+        return replace(kind, label=kind.label.replace("AC", name), image_id=kind.image_id.replace("AC", name))
     if context.pipeline != "denoising":
         return kind
     codes = (_BY_NETWORKS, *kind.codes)
@@ -220,7 +216,9 @@ def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:
 def _corrections(source: Dataset, kind: _Kind, result: PipelineResult) -> list[str] | None:
     """Return Corrected Image: what the source lists and, for a reconstruction, what our model corrected besides."""
     listed = [term for term in texts(source, "CorrectedImage") if term in _CORRECTIONS]
-    listed += [term for term in result.provenance.corrections if term in kind.claims]
+    if kind.reconstructed:
+        listed += [term for term in result.provenance.corrections if term in _CORRECTIONS - {ATTENUATION}]
+    listed += [ATTENUATION] * kind.corrected
     return list(dict.fromkeys(listed)) or None
 
 

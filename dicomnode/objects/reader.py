@@ -17,7 +17,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.cardiac_state import cardiac_state
-from dicomnode.objects.elements import PARSE_ERRORS, first_item, items, number, numbers, text, texts
+from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import (
     NM_IMAGE_STORAGE,
     RECON_AXES,
@@ -122,6 +122,25 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     if len(paths) != 1:
         raise StudyUnsuitable(f"a reconstruction is one multi-frame NM image, found {len(paths)} files")
     return _volume(read_dataset_file(paths[0]))[0]
+
+
+def axial_extent_mm(ds: Dataset) -> tuple[float, float]:
+    """Return the lowest and the highest place (LPS z) that an NM TOMO or RECON TOMO image shows.
+
+    Needs no pixels. Raises StudyUnsuitable if the image doesn't say where its views or slices lie.
+    """
+    if not (*texts(ds, "ImageType"), "", "", "")[2].startswith("RECON"):
+        geometry = read_orbit_of(ds)[1].geometry
+        reach = geometry.rows * geometry.pixel_size_mm[0] / 2
+        return geometry.isocenter_mm[2] - reach, geometry.isocenter_mm[2] + reach
+    frames = index_frames(ds, RECON_AXES)
+    if frames.flaw:
+        raise StudyUnsuitable(frames.flaw)
+    shape = (frames.steps(SLICE), integer(ds, "Rows") or 0, integer(ds, "Columns") or 0)
+    grid = _grid(ds, shape, [])
+    corners = np.ndindex(2, 2, 2)
+    heights = [float(grid.position_mm(*(np.array(corner) * (np.array(shape) - 1)))[2]) for corner in corners]
+    return min(heights), max(heights)
 
 
 def read_orbit_of(ds: Dataset) -> tuple[FrameIndex, Orbit]:

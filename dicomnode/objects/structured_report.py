@@ -37,13 +37,18 @@ from dicomnode.objects.elements import dataset, file_bytes, put, text
 from dicomnode.objects.measurement_groups import Reading, measurement_groups, text_item
 from dicomnode.objects.modules import merge
 from dicomnode.study import DerivedInstance
-from pipelines.contract import DerivedKind, Heart, PipelineInput, PipelineResult
+from pipelines.contract import DerivedKind, Heart, MapSource, PipelineInput, PipelineResult
 
 COMPREHENSIVE_SR = "1.2.840.10008.5.1.4.1.1.88.33"
 KIND = "structured report"
 _SERIES_NUMBER = 942
 _INVESTIGATIONAL = "INVESTIGATIONAL - not for diagnosis; no physician has verified it"
 _VIRTUAL = "VIRTUAL PATIENT - no real person"
+_METHODS = {
+    MapSource.CT: codes.CORRECTED_BY_CT,
+    MapSource.VENDOR: codes.CORRECTED_BY_GIVEN_MAP,
+    MapSource.NETWORK: codes.CORRECTED_BY_ALGORITHM,
+}
 # the short axis of a heart tells which reconstruction its numbers were read from
 _RECONSTRUCTION_OF = {
     DerivedKind.SHORT_AXIS: DerivedKind.RECONSTRUCTION,
@@ -152,9 +157,8 @@ def _short_axis_of(heart: Heart, result: PipelineResult) -> DerivedKind | None:
 def _attenuation(kind: DerivedKind | None, pipeline_input: PipelineInput, result: PipelineResult) -> Code | None:
     """Return how attenuation was corrected in the image of a heart; None if that isn't known."""
     if kind is DerivedKind.CORRECTED_SHORT_AXIS:
-        if pipeline_input.ct is not None:
-            return codes.CORRECTED_BY_CT
-        return codes.CORRECTED_BY_ALGORITHM if pipeline_input.mu_map is None else codes.CORRECTED_BY_GIVEN_MAP
+        source = result.provenance.map_source
+        return None if source is None else _METHODS[source]
     # a camera's own reconstruction may have been corrected before it came here
     raw = pipeline_input.acquisition.projections is not None
     untouched = raw and "ATTN" not in result.provenance.corrections

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -36,24 +36,31 @@ class Committer:
         return self._ask(batch) if batch else 0
 
     def _is_given_up(self, delivery: Delivery, now: datetime) -> bool:
-        limit = timedelta(hours=self.destination.give_up_h)
-        if delivery.sent_at is None or now < delivery.sent_at + limit:
+        if now < self._deadline(delivery):
             return False
         reason = f"no promise within {self.destination.give_up_h:g} h, asked {delivery.asks} time(s)"
         self.commitments.give_up(delivery, f"{reason}; {delivery.message}")
         log.warning("commitment given up", destination=self.destination.name, study=delivery.study_instance_uid)
         return True
 
+    def _deadline(self, delivery: Delivery) -> datetime:
+        """Return until when a promise is waited for."""
+        if delivery.sent_at is None:
+            return datetime.max.replace(tzinfo=UTC)
+        return delivery.sent_at + timedelta(hours=self.destination.give_up_h)
+
     def _ask(self, batch: Sequence[Delivery]) -> int:
         now = self.clock()
+        last = min(self._deadline(delivery) for delivery in batch)  # then it is looked at in any case, to be given up
         # recorded first: a report may come at once, and one to a request that nobody remembers would be lost
-        request = self.commitments.begin(batch, now + timedelta(seconds=self.destination.commitment_wait_s), now)
+        again = min(now + timedelta(seconds=self.destination.commitment_wait_s), last)
+        request = self.commitments.begin(batch, again, now)
         try:
             self.ask(self.destination, request)
         except TransientFault as error:
             asks = max(delivery.asks for delivery in batch) + 1
             again = retry_at(self.clock(), asks, self.destination.retry_s)
-            self.commitments.postpone(batch, again, str(error))
+            self.commitments.postpone(batch, min(again, last), str(error))
             log.warning("commitment not asked", destination=self.destination.name, reason=str(error))
             return 0
         log.info("commitment asked", destination=self.destination.name, count=len(batch))

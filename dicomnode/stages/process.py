@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -13,7 +12,8 @@ import structlog
 from dicomnode.errors import StudyUnsuitable, TransientFault
 from dicomnode.objects.derivation import DerivationContext, run_key
 from dicomnode.objects.derived import derived_instances
-from dicomnode.objects.reader import read_acquisition
+from dicomnode.objects.run_input import RunSources, read_input, run_sources
+from dicomnode.routing import companion
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox, Stored
 from dicomnode.store.rows import Claim
@@ -48,21 +48,20 @@ class Derivation:
     verdict: Verdict
 
 
-def derive(source: Path, engine: Engine, context: DerivationContext) -> Derivation:
-    """Read one source instance, run the context's pipeline on it and return the derived instances.
+def derive(sources: RunSources, engine: Engine, context: DerivationContext) -> Derivation:
+    """Read the sources of one run, run the context's pipeline on them and return the derived instances.
 
     Raises StudyUnsuitable with a sentence for the physicist, TransientFault if the engine failed, or if it works with
     another version than the context names: UIDs follow from that, so other pixels must not come under them.
     """
-    acquisition = read_acquisition(source)
-    pipeline_input = PipelineInput(acquisition, options=context.options)
+    pipeline_input = read_input(sources, context.options)
     try:
         result = engine.run(context.pipeline, pipeline_input)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from error
     if (made := result.provenance.version) != context.pipeline_version:
         raise TransientFault(f"the pipeline's version changed from {context.pipeline_version} to {made} in the attempt")
-    instances = derived_instances([source], pipeline_input, result, context)
+    instances = derived_instances(sources.paths, pipeline_input, result, context)
     return Derivation(instances, result.findings, result.measurements, result.verdict)
 
 
@@ -112,17 +111,20 @@ class Processor:
         assert study.pipeline is not None  # noqa: S101 - a routed study has a route
         made: list[Stored] = []
         held: list[str] = []
-        paths = {i.header.sop_instance_uid: i.path for i in self.journal.instances(study.study_instance_uid)}
+        here = {i.header.sop_instance_uid: i for i in self.journal.instances(study.study_instance_uid)}
+        companions = [
+            self.spool.path(i.path) for i in here.values() if companion(study.pipeline, study.options, i.header)
+        ]
         version = self.engine.version(study.pipeline, study.options)
         for source in claim.sources:
+            if source not in here:
+                raise StudyUnsuitable(f"the source instance {source} is no longer in the spool")
             context = DerivationContext(study.pipeline, version, self.node_version, study.options, self.clock())
-            key = run_key([source], context)
+            sources = run_sources(self.spool.path(here[source].path), source, companions)
+            key = run_key(sources.uids, context)
             if self.outbox.has(key):
                 continue
-            if source not in paths:
-                raise StudyUnsuitable(f"the source instance {source} is no longer in the spool")
-            path = self.spool.path(paths[source])
-            derivation = derive(path, self.engine, context)
+            derivation = derive(sources, self.engine, context)
             if derivation.verdict is Verdict.QUARANTINE:
                 held += [f.text for f in derivation.findings if f.verdict is Verdict.QUARANTINE]
             made += [self._store(study.study_instance_uid, instance, key) for instance in derivation.instances]

@@ -50,6 +50,21 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
+class UnpairedTest:
+    """Whether two groups differ: Welch's t and Mann-Whitney's ranks; Shapiro-Wilk of each says which to believe."""
+
+    mean_difference: float  # second less first
+    t_p: float
+    mann_whitney_p: float
+    shapiro_p: tuple[float, float]  # of each group; small: not normal
+    numbers: tuple[int, int]
+
+    def p(self, level: float = 0.05) -> float:
+        """Return the p value to believe: that of ranks where a group isn't normal."""
+        return self.t_p if min(self.shapiro_p) >= level else self.mann_whitney_p
+
+
+@dataclass(frozen=True)
 class Detection:
     """Area under the ROC curve with its interval."""
 
@@ -105,6 +120,22 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
         float(stats.wilcoxon(a, b).pvalue),
         float(stats.shapiro(difference).pvalue),
         len(a),
+    )
+
+
+def unpaired_test(first: ArrayLike, second: ArrayLike) -> UnpairedTest:
+    """Return tests of whether two groups differ. Raises ValueError for fewer than 3 in one or values all the same."""
+    a, b = (np.asarray(one, dtype=np.float64).ravel() for one in (first, second))
+    if min(a.size, b.size) < 3 or not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
+        raise ValueError(f"groups of {a.size} and {b.size}: at least 3 finite values each are needed")
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        raise ValueError("a group whose values are all the same has no spread to test against")
+    return UnpairedTest(
+        float(b.mean() - a.mean()),
+        float(stats.ttest_ind(a, b, equal_var=False).pvalue),
+        float(stats.mannwhitneyu(a, b, alternative="two-sided").pvalue),
+        (float(stats.shapiro(a).pvalue), float(stats.shapiro(b).pvalue)),
+        (a.size, b.size),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 SHIPPED = Path(__file__).parent / "weights"
 DENOISER = "pipelines.networks.denoiser.Denoiser"  # as the card of our denoiser names its network
+MU_MAP = "pipelines.networks.mu_map.MuMapNetwork"  # as the card of our mu-map network names it
 
 
 class WeightsError(ValueError):

@@ -17,7 +17,7 @@ from torch.nn import functional
 ARCHITECTURE = "pipelines.networks.mu_map.MuMapNetwork"  # as a model card names it
 LEVELS = 3  # reconstructions of the photopeak, after more and more iterations
 WIDTHS = (16, 32, 64, 128)  # filters at full size and after each halving
-FINER = 2  # the map's voxels to one of the images' along each side
+FINER = 2  # voxels of images and map to one that the network works on, along each side
 _SLOPE = 0.1  # of the leaky ReLU: air fills most of the field, and plain ones die in the body
 _GAIN = 4.0  # of the last layer: a voxel is soon told to be one tissue and no other
 _GROUPS = 4  # of filters that are normalized together
@@ -45,10 +45,11 @@ TISSUES = (
 
 
 class MuMapNetwork(nn.Module):
-    """U-Net from reconstructions on the working grid to the mu-map on a finer one, for fields of view of any size.
+    """U-Net from reconstructions to the mu-map on the same grid, for fields of view of any size.
 
-    Images are coarse, edges of the body are not: what a voxel holds is told for each of its `finer`^3 parts (Shi et
-    al. 2016, "sub-pixel convolution"). The activity's scale does not matter: see `leveled`.
+    It works on voxels `finer` times as large along each side: the parts of each are folded into channels, and what
+    each part holds is told from them (Shi et al. 2016, "sub-pixel convolution"), so edges are seen and drawn as finely
+    as the grid allows at the price of the coarser one. The activity's scale does not matter: see `leveled`.
     """
 
     tissue: Tensor
@@ -56,7 +57,8 @@ class MuMapNetwork(nn.Module):
     def __init__(self, widths: Sequence[int] = WIDTHS, finer: int = FINER) -> None:
         super().__init__()
         self.finer = finer
-        self.encoder = nn.ModuleList(_block(before, after) for before, after in pairwise((LEVELS + 2, *widths)))
+        seen = (LEVELS + 1) * finer**3 + 1  # the parts of all images, and whether there is a scatter window
+        self.encoder = nn.ModuleList(_block(before, after) for before, after in pairwise((seen, *widths)))
         self.decoder = nn.ModuleList(_block(low + high, low) for low, high in reversed(list(pairwise(widths))))
         self.told = nn.Conv3d(widths[0], (len(TISSUES) + 1) * finer**3, 1)  # shares of the tissues, deviation
         constants = torch.tensor([(tissue.mu_per_cm, tissue.range_per_cm) for tissue in TISSUES])
@@ -65,14 +67,15 @@ class MuMapNetwork(nn.Module):
             convolutions.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, has_scatter: Tensor) -> Tensor:
-        """Return mu in 1/cm `[batch, z, y, x]` on voxels `finer` times smaller than those of the images.
+        """Return mu in 1/cm `[batch, z, y, x]`.
 
-        `images` `[batch, level (3) and scatter window, z, y, x]` are leveled (see `leveled`), their sides multiples
-        of 8; `has_scatter` `[batch]` is 1 where the scatter window was reconstructed and 0 where its image is empty.
+        `images` `[batch, level (3) and scatter window, z, y, x]` are leveled (see `leveled`), their sides multiples of
+        8 `finer`; `has_scatter` `[batch]` is 1 where the scatter window was reconstructed, 0 where its image is empty.
         """
         flag = has_scatter.to(images)[:, None, None, None, None]
         seen = torch.log1p(4.0 * images.clamp_min(0.0))
-        seen = torch.cat([seen[:, :LEVELS], seen[:, LEVELS:] * flag, flag.expand_as(seen[:, :1])], dim=1)
+        seen = self._folded(torch.cat([seen[:, :LEVELS], seen[:, LEVELS:] * flag], dim=1))
+        seen = torch.cat([seen, flag.expand_as(seen[:, :1])], dim=1)
         features, layers = seen.contiguous(memory_format=torch.channels_last_3d), []
         for block in self.encoder[:-1]:
             features = block(features)
@@ -82,11 +85,20 @@ class MuMapNetwork(nn.Module):
         for block in self.decoder:
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = block(torch.cat([larger, layers.pop()], dim=1))
-        told = self._parts(_GAIN * self.told(features))
+        told = self._parts(_GAIN * self.told(features).float())
         share, deviation = torch.softmax(told[:, :-1], dim=1), torch.tanh(told[:, -1])
-        usual, reach = torch.einsum("ct,btzyx->cbzyx", self.tissue, share)
+        # sums, not products of matrices: those would be rounded to bfloat16 in training
+        usual, reach = ((share * constant[:, None, None, None]).sum(dim=1) for constant in self.tissue)
         mu: Tensor = usual + reach * deviation
         return mu
+
+    def _folded(self, images: Tensor) -> Tensor:
+        """Return images `[batch, image and part, z, y, x]` on the coarser voxels; undone by `_parts`."""
+        batch, number, *sides = images.shape
+        n = self.finer
+        z, y, x = (side // n for side in sides)
+        parts = images.reshape(batch, number, z, n, y, n, x, n).permute(0, 1, 3, 5, 7, 2, 4, 6)
+        return parts.reshape(batch, number * n**3, z, y, x)
 
     def _parts(self, told: Tensor) -> Tensor:
         """Return `[batch, shares and deviation, z, y, x]` of the parts of each voxel."""

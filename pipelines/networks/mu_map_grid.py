@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from pipelines.geometry import Float, VoxelGrid
 
-VOXEL_MM = 9.6  # of the working grid
+VOXEL_MM = 9.6  # of the working grid; images and maps are on voxels cut into smaller ones
 MULTIPLE = 8  # of voxels along each side, so that three halvings leave whole numbers
 
 
@@ -56,11 +56,13 @@ def posed(grid: VoxelGrid, turn_deg: Sequence[float], shift_mm: Sequence[float])
     return replace(grid, affine=_rows(move @ grid.matrix))
 
 
-def part_of(grid: VoxelGrid, first_slice: int, slices: int) -> VoxelGrid:
-    """Return some neighboring slices of a grid."""
+def part_of(grid: VoxelGrid, box: tuple[slice, slice, slice]) -> VoxelGrid:
+    """Return the grid of the voxels that a box (z, y, x) cuts out of an array on the grid."""
+    bounds = [cut.indices(size)[:2] for cut, size in zip(box, grid.shape, strict=True)]
     matrix = grid.matrix
-    matrix[:3, 3] = grid.position_mm(first_slice, 0, 0)
-    return VoxelGrid((slices, *grid.shape[1:]), _rows(matrix))
+    matrix[:3, 3] = grid.position_mm(*(float(start) for start, _ in bounds))
+    z, y, x = (stop - start for start, stop in bounds)
+    return VoxelGrid((z, y, x), _rows(matrix))
 
 
 def finer_grid(grid: VoxelGrid, times: int) -> VoxelGrid:

@@ -69,14 +69,14 @@ def predict_mu_map(
         raise UnsuitableAcquisition("the reconstructions for a mu-map lie on different grids")
     if min(float(volume.values.max()) for volume in reconstructions) <= 0:
         raise UnsuitableAcquisition("a reconstruction for the mu-map holds no activity")
-    working = working_grid(grid, voxel_mm)
+    fine = finer_grid(working_grid(grid, voxel_mm), networks[0].finer)
     volumes = [torch.from_numpy(volume.values) for volume in every_level(reconstructions)]
     volumes.append(torch.zeros_like(volumes[0]) if scatter is None else torch.from_numpy(scatter.values))
-    seen = leveled(onto(torch.stack(volumes).to(device), grid, working))
+    seen = leveled(onto(torch.stack(volumes).to(device), grid, fine))
     flag = torch.tensor([float(scatter is not None)], device=device)
     with torch.inference_mode():
         maps = torch.cat([network.to(device).eval()(seen[None], flag) for network in networks])
-        members = onto(maps, finer_grid(working, networks[0].finer), grid).cpu()
+        members = onto(maps, fine, grid).cpu()
     return _predicted(members, grid)
 
 

@@ -33,6 +33,7 @@ class HeartImage:
     short_axis: DerivedKind | None = None  # the kind to send its short axis as; None: it is shown only
     corrected: bool = False  # for attenuation
     gates: tuple[Volume, ...] = ()  # the same, gate by gate; empty if ungated
+    made: str = ""  # how, in the words of `Options.reconstruction_words`; empty: as the options say
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_hearts(images: Sequence[HeartImage], acquisition: Acquisition, options:
             continue
         limits = [_limits(one, acquisition, options) for one in images]
         hearts = tuple(_heart(one, ventricle, own) for one, own in zip(images, limits, strict=True))
-        made = options.reconstruction_words(images[-1].corrected)
+        made = images[-1].made or options.reconstruction_words(images[-1].corrected)
         findings = _remarks(ventricle, image.label, len(refusals)) + _of_limits(limits[-1], made, acquisition)
         findings += _of_function(images[-1], hearts[-1], acquisition)
         if guidance == Guidance():  # else a person has looked

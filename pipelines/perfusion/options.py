@@ -11,11 +11,12 @@ from typing import Self
 from pipelines.cardiac.heart_frame import Point
 from pipelines.cardiac.left_ventricle import Guidance
 from pipelines.contract import OptionValue
-from pipelines.networks.model_card import DENOISER, SHIPPED, checked_card, read_card
+from pipelines.networks.model_card import DENOISER, MU_MAP, SHIPPED, checked_card, read_card
 from pipelines.physics.collimator import LEHR, Collimator
 
 SCATTER = ("none", "windows")
 EXPECTED, VIRTUAL_FULL_DOSE = "expected", "virtual_full_dose"  # what denoised projections may hold
+AUTO, FROM_CT, FROM_VENDOR, FROM_NETWORK = "auto", "ct", "vendor", "network"  # where a mu-map may come from
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,7 @@ class DenoisingOptions(Options):
                 raise ValueError(f"{name} is a positive number, or 0 if unknown, not {value!r}")
         if chosen.projections not in (EXPECTED, VIRTUAL_FULL_DOSE):
             raise ValueError(f"projections is {EXPECTED} or {VIRTUAL_FULL_DOSE}, not {chosen.projections!r}")
-        if not isinstance(chosen.model, str) or not isinstance(chosen.models, str) or not chosen.model.isidentifier():
-            raise ValueError(f"model is a name of letters and digits, models a folder, not {chosen.model!r}")
+        _check_model(chosen.model, chosen.models)
         return chosen
 
     @property
@@ -153,6 +153,59 @@ class DenoisingOptions(Options):
     def fingerprint(self) -> str:
         """Return the beginning of the SHA-256 of the model's weights: other weights give other results."""
         return read_card((self.folder or SHIPPED) / f"{self.model}.json").sha256[:12]
+
+
+@dataclass(frozen=True)
+class AttenuationOptions(Options):
+    """What a rule may set for the pipeline `attenuation_correction` besides.
+
+    `map` names the mu-map's source; "auto" takes what the study holds: CT, else a vendor's map, else the network.
+    """
+
+    map: str = AUTO
+    registration: bool = True  # of CT and vendor's map to the emission
+    model: str = "mu-map"
+    models: str = ""  # a folder with a site's own models; empty: those that are shipped
+
+    @classmethod
+    def of(cls, given: Mapping[str, OptionValue]) -> Self:
+        """Return the options; raises ValueError on an unknown name or a value that makes no sense."""
+        chosen = super().of(given)
+        sources = (AUTO, FROM_CT, FROM_VENDOR, FROM_NETWORK)
+        if chosen.map not in sources:
+            raise ValueError(f"map is {', '.join(sources[:-1])} or {sources[-1]}, not {chosen.map!r}")
+        if not isinstance(chosen.registration, bool):
+            raise ValueError("registration is true or false")
+        _check_model(chosen.model, chosen.models)
+        return chosen
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of a site's own models; None for those that are shipped."""
+        return Path(self.models) if self.models else None
+
+    @property
+    def may_predict(self) -> bool:
+        """Whether a network may be asked for the map, so that its files must be there."""
+        return self.map in (AUTO, FROM_NETWORK)
+
+    def check_files(self) -> None:
+        """Raise ValueError, with the file and the remedy, if the model's files are missing or can't be used."""
+        super().check_files()
+        if self.may_predict:
+            checked_card(self.model, self.folder, MU_MAP)
+
+    def fingerprint(self) -> str:
+        """Return the beginning of the SHA-256 of the model's weights, if it may be asked: others give other results."""
+        if not self.may_predict:
+            return ""
+        return read_card((self.folder or SHIPPED) / f"{self.model}.json").sha256[:12]
+
+
+def _check_model(model: object, models: object) -> None:
+    """Raise ValueError unless these are a model's name and the name of a folder."""
+    if not isinstance(model, str) or not isinstance(models, str) or not model.replace("-", "_").isidentifier():
+        raise ValueError(f"model is a name of letters and digits, models a folder, not {model!r}")
 
 
 def _place(words: str) -> Point:

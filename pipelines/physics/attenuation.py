@@ -9,23 +9,46 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
 
 WATER_PER_CM = 0.1538  # at 140.5 keV, narrow beam (NIST XCOM)
-_BONE_SLOPE = 1.09e-4 / WATER_PER_CM  # per Hounsfield unit above water, 120-130 kVp
+TECHNETIUM_KEV = 140.5
+_BONE_PER_CM_HU = 1.09e-4  # per Hounsfield unit above water, 120-130 kVp, at 140.5 keV
+# mass attenuation coefficients in cm2/g: NIST, Hubbell and Seltzer 1995, tables 4 (water, cortical bone of ICRU-44)
+_ENERGIES_KEV = (60.0, 80.0, 100.0, 150.0, 200.0)
+_WATER = (0.2059, 0.1837, 0.1707, 0.1505, 0.1370)
+_BONE = (0.3148, 0.2229, 0.1855, 0.1480, 0.1309)
+_BONE_DENSITY = 1.92
 _PLAUSIBLE_PER_CM = (0.05, 0.5)  # where the largest value of a patient's or phantom's map lies
 
 
-def mu_from_hounsfield(ct: Volume) -> Volume:
-    """Return the mu-map at 140.5 keV of a CT, by two straight lines that meet at water.
+def mu_from_hounsfield(ct: Volume, energy_kev: float = TECHNETIUM_KEV) -> Volume:
+    """Return the mu-map at a photon energy of a CT, by two straight lines that meet at water.
 
-    Below 0 HU tissue is a mix of air and water; above, bone attenuates 140 keV less than its CT number says.
-    Burger et al., Eur. J. Nucl. Med. 29 (2002) 922. Raises UnsuitableAcquisition on other units.
+    Below 0 HU tissue is a mix of air and water; above, bone attenuates photons of a nuclide less than its CT number
+    says. Burger et al., Eur. J. Nucl. Med. 29 (2002) 922; other energies than 140.5 keV by the ratio of NIST's
+    coefficients of water and cortical bone. Raises UnsuitableAcquisition on other units, ValueError on an energy
+    outside the table.
     """
     if ct.unit is not Unit.HOUNSFIELD:
         raise UnsuitableAcquisition(f"a CT in {ct.unit.value} can't be turned into a mu-map; expected Hounsfield units")
+    water = WATER_PER_CM * _coefficient(_WATER, energy_kev) / _coefficient(_WATER, TECHNETIUM_KEV)
+    excess = _bone_excess(energy_kev) / _bone_excess(TECHNETIUM_KEV)
     hounsfield = ct.values.astype(np.float64)
-    soft = WATER_PER_CM * (1 + hounsfield / 1000)
-    bone = WATER_PER_CM * (1 + _BONE_SLOPE * hounsfield)
+    soft = water * (1 + hounsfield / 1000)
+    bone = water + _BONE_PER_CM_HU * excess * hounsfield
     mu = np.maximum(np.where(hounsfield <= 0, soft, bone), 0)
     return Volume(mu.astype(np.float32), ct.grid, Unit.PER_CM)
+
+
+def _bone_excess(energy_kev: float) -> float:
+    """Return by how much cortical bone attenuates more than water, in 1/cm."""
+    return _BONE_DENSITY * _coefficient(_BONE, energy_kev) - _coefficient(_WATER, energy_kev)
+
+
+def _coefficient(table: tuple[float, ...], energy_kev: float) -> float:
+    """Return a mass attenuation coefficient in cm2/g: straight lines between logarithms."""
+    if not _ENERGIES_KEV[0] <= energy_kev <= _ENERGIES_KEV[-1]:
+        low, high = _ENERGIES_KEV[0], _ENERGIES_KEV[-1]
+        raise ValueError(f"photons of {energy_kev:g} keV; coefficients are known from {low:g} to {high:g} keV")
+    return float(np.exp(np.interp(np.log(energy_kev), np.log(_ENERGIES_KEV), np.log(table))))
 
 
 def check_mu_map(mu_map: Volume) -> None:

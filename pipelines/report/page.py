@@ -1,7 +1,8 @@
 """The report page as a picture: which blocks it has and where they stand. No patient's identity comes here.
 
 One heart: its slices, planes through the patient, projections. Two hearts (before and after a correction or a
-denoising): their slices above each other, and below what the correction was made with. No heart: transaxial slices.
+denoising): their slices above each other, and below what the correction was made with: projections or the attenuation
+map with the emission upon it. No heart: transaxial slices.
 Polar maps, numbers, checks and settings stand at the right.
 """
 
@@ -15,6 +16,7 @@ from pipelines.images import Projections, Volume
 from pipelines.report.colors import AMBER, FAINT, PALE, VERDICT_COLORS, rgb
 from pipelines.report.facts import fact_blocks, limits_words, no_heart_words, table
 from pipelines.report.lettering import SMALL_PT, TEXT_PT, TITLE_PT, shortened, width_px, wrapped
+from pipelines.report.map_block import draw_map_block
 from pipelines.report.planes import Emission, draw_chest, draw_planes
 from pipelines.report.polar_maps import draw_counts, draw_score_legend, draw_segments
 from pipelines.report.projections import draw_denoised, draw_projections
@@ -86,7 +88,7 @@ def _draw_head(sheet: Sheet, pipeline_input: PipelineInput, result: PipelineResu
 
 
 def _draw_heart_pictures(sheet: Sheet, pipeline_input: PipelineInput, result: PipelineResult) -> None:
-    """Draw slices, then planes if there is room, then projections, or where there are none more transaxial slices."""
+    """Draw slices, then the mu-map; without one, planes if there is room, then projections or transaxial slices."""
     hearts = result.hearts[-2:]
     y = draw_slices(sheet, _PICTURES, hearts) + _GAP
     projections, denoised = pipeline_input.acquisition.projections, _denoised(result)
@@ -95,10 +97,12 @@ def _draw_heart_pictures(sheet: Sheet, pipeline_input: PipelineInput, result: Pi
     strip = _TWO_ROWS if len(hearts) == 1 else _ONE_ROW
     if projections is not None and denoised is not None:
         strip = _THREE_ROWS
-    emissions = _emissions(pipeline_input, result)
+    emissions, mu_map = _emissions(pipeline_input, result), _mu_map(pipeline_input, result)
+    if emissions and mu_map is not None:
+        draw_map_block(sheet, room, emissions[-1], mu_map, result)
+        return
     if emissions and room.height - strip >= _LEAST_PLANES:
-        planes = Box(room.left, y, room.width, room.height - strip)
-        y = draw_planes(sheet, planes, emissions, _mu_map(pipeline_input, result)) + _GAP
+        y = draw_planes(sheet, Box(room.left, y, room.width, room.height - strip), emissions) + _GAP
     if projections is not None and denoised is not None:
         draw_denoised(sheet, _PICTURES.below(y), projections, denoised)
     elif projections is not None:
@@ -114,9 +118,13 @@ def _draw_without_heart(sheet: Sheet, pipeline_input: PipelineInput, result: Pip
     for emission in emissions:
         rows = (2 if projections is not None else 4) // len(emissions)
         y = draw_chest(sheet, _PICTURES.below(y), emission, _CHEST_COLUMNS, rows) + _GAP
+    mu_map = _mu_map(pipeline_input, result)
     if emissions:
         room = Box(_PICTURES.left, y, _PICTURES.width, 300)
-        y = draw_planes(sheet, room, emissions, _mu_map(pipeline_input, result)) + _GAP
+        if mu_map is None:
+            y = draw_planes(sheet, room, emissions) + _GAP
+        else:
+            y = draw_map_block(sheet, room, emissions[-1], mu_map, result) + _GAP
     if projections is not None:
         draw_projections(sheet, _PICTURES.below(y), projections)
 

@@ -1,4 +1,4 @@
-"""Planes through the patient: transaxial slices of the chest, three planes through the heart, the mu-map under it.
+"""Planes through the patient: transaxial slices of the chest, three planes through the heart, the mu-map with it.
 
 Where a heart was found the planes pass through it and its highest count is the scale; otherwise through the brightest
 place of the left front chest, which is a choice of planes and no finding.
@@ -16,7 +16,7 @@ import numpy as np
 from pipelines.cardiac.heart_frame import Point
 from pipelines.contract import Heart
 from pipelines.images import Volume
-from pipelines.report.colors import BLACK_ON_WHITE, HOT_IRON, ON_PICTURES, PALE, WHITE_ON_BLACK, Rgb, colored, outlined
+from pipelines.report.colors import BLACK_ON_WHITE, HOT_IRON, ON_PICTURES, PALE, WHITE_ON_BLACK, Rgb, colored
 from pipelines.report.pictures import CAPTION, HEADING, caption, heading, marks
 from pipelines.report.sampling import Float, spread
 from pipelines.report.sheet import Box, Sheet
@@ -26,7 +26,7 @@ _LARGEST_FIELD_MM = 430.0  # a body with its arms up
 _CHEST_FIELD_MM = 170.0
 _SHOWN_MM = 130.0  # from the first to the last transaxial slice
 _MU_SHOWN_PER_CM = 0.2
-_CONTOUR = 0.5  # of the ventricle's highest count: where the emission is outlined on the mu-map
+_SEEN_FROM, _DENSE_FROM, _DENSEST = 0.15, 0.5, 0.85  # of the scale: where emission shows on the map, and how much
 _GAP = 8
 
 
@@ -109,12 +109,13 @@ def _chest_slices_mm(emission: Emission, most: int) -> Float:
 
 @dataclass(frozen=True)
 class _Picture:
-    """One plane of an emission; with a mu-map this is shown, and the emission as an outline upon it."""
+    """One plane of an emission; with a mu-map this is shown, and the emission in color upon it if it is `fused`."""
 
     name: str
     emission: Emission
     plane: _Plane
     mu_map: UprightVolume | None = None
+    fused: bool = False
     maximum: bool = False  # of all planes, instead of the one through the heart
 
     def pixels(self, size: int) -> Rgb:
@@ -131,29 +132,51 @@ class _Picture:
         if self.mu_map is None:
             return colored(values, BLACK_ON_WHITE if self.maximum else HOT_IRON, self.emission.highest)
         mu_per_cm = np.take(self.mu_map.at(*places), 0, axis=self.plane.value)
-        inside = values > _CONTOUR * self.emission.highest
-        return outlined(colored(mu_per_cm, WHITE_ON_BLACK, _MU_SHOWN_PER_CM), inside, width=1)
+        shown = colored(mu_per_cm, WHITE_ON_BLACK, _MU_SHOWN_PER_CM)
+        return self._fused(shown, values) if self.fused else shown
+
+    def _fused(self, shown: Rgb, values: Float) -> Rgb:
+        """Return the map with the emission upon it, the denser the more counts there are."""
+        share = values / self.emission.highest if self.emission.highest > 0.0 else np.zeros_like(values)
+        opacity = _DENSEST * np.clip((share - _SEEN_FROM) / (_DENSE_FROM - _SEEN_FROM), 0.0, 1.0)[..., None]
+        upon = colored(values, HOT_IRON, self.emission.highest)
+        return np.asarray(np.round(opacity * upon + (1.0 - opacity) * shown), dtype=np.uint8)
 
 
-def draw_planes(sheet: Sheet, box: Box, emissions: Sequence[Emission], mu_map: Volume | None) -> int:
-    """Draw planes through the heart; with a mu-map, the emission's outline upon it. Return where they end."""
+def draw_planes(sheet: Sheet, box: Box, emissions: Sequence[Emission]) -> int:
+    """Draw planes through the heart; return where they end."""
     last = emissions[-1]
+    heading(sheet, box.left, box.top, "Planes through the heart" if last.of_heart else "Planes", last.name)
     pictures = [_Picture(one.name if len(emissions) > 1 else "transaxial", one, _Plane.TRANSAXIAL) for one in emissions]
-    if mu_map is None:
-        heading(sheet, box.left, box.top, "Planes through the heart" if last.of_heart else "Planes", last.name)
-        pictures += [_Picture(plane.name.lower(), last, plane) for plane in (_Plane.CORONAL, _Plane.SAGITTAL)]
-        pictures.append(_Picture("maximum, front", last, _Plane.CORONAL, maximum=True))
-        pictures.append(_Picture("maximum, left", last, _Plane.SAGITTAL, maximum=True))
-    else:
-        mu = UprightVolume.of(mu_map)
-        remark = f"map from 0 to {_MU_SHOWN_PER_CM} /cm; outline: {_CONTOUR * 100:.0f} % of the emission's scale"
-        heading(sheet, box.left, box.top, "Emission and attenuation map", remark)
-        pictures.append(_Picture("map", last, _Plane.TRANSAXIAL, mu))
-        for plane in (_Plane.CORONAL, _Plane.SAGITTAL):
-            pictures += [_Picture(plane.name.lower(), last, plane), _Picture("map", last, plane, mu)]
-    size = min(box.height - HEADING - CAPTION, (box.width + _GAP) // len(pictures) - _GAP)
+    pictures += [_Picture(plane.name.lower(), last, plane) for plane in (_Plane.CORONAL, _Plane.SAGITTAL)]
+    pictures.append(_Picture("maximum, front", last, _Plane.CORONAL, maximum=True))
+    pictures.append(_Picture("maximum, left", last, _Plane.SAGITTAL, maximum=True))
+    return _draw_row(sheet, box.below(box.top + HEADING), pictures)
+
+
+def draw_map_planes(sheet: Sheet, box: Box, emission: Emission, mu_map: Volume) -> int:
+    """Draw the mu-map in three planes through the heart, each beside itself with the emission upon it."""
+    mu = UprightVolume.of(mu_map)
+    pictures = [
+        picture
+        for plane in _Plane
+        for picture in (
+            _Picture(f"{plane.name.lower()}: map", emission, plane, mu),
+            _Picture(f"{emission.name} upon it", emission, plane, mu, fused=True),
+        )
+    ]
+    return _draw_row(sheet, box, pictures)
+
+
+def map_scale_words() -> str:
+    """Tell how the mu-map and the emission upon it are shown."""
+    return f"black to white: 0 to {_MU_SHOWN_PER_CM} /cm; emission from {_SEEN_FROM:.0%} of the wall's highest count on"
+
+
+def _draw_row(sheet: Sheet, box: Box, pictures: Sequence[_Picture]) -> int:
+    size = min(box.height - CAPTION, (box.width + _GAP) // len(pictures) - _GAP)
     for place, picture in enumerate(pictures):
-        tile = Box(box.left + place * (size + _GAP), box.top + HEADING + CAPTION, size, size)
+        tile = Box(box.left + place * (size + _GAP), box.top + CAPTION, size, size)
         sheet.paint(tile.left, tile.top, picture.pixels(size))
         caption(sheet, tile, picture.name)
         marks(sheet, tile, *_MARKS[picture.plane], color=PALE if picture.maximum else ON_PICTURES)

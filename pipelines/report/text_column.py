@@ -12,6 +12,7 @@ from pipelines.report.sheet import Box, Sheet
 
 _LINE, _TITLE, _AFTER = 15, 19, 8  # pixels of a line, of a title, after a block
 _VALUE = 112  # width of a column of the table
+_LIMITS = 4  # lines for whose limits they were made with
 
 
 def draw_table(sheet: Sheet, box: Box, hearts: Sequence[Heart], rows: Sequence[Row], limits: str) -> int:
@@ -33,7 +34,10 @@ def draw_table(sheet: Sheet, box: Box, hearts: Sequence[Heart], rows: Sequence[R
             last = end == ends[-1]
             sheet.write(end, y + 1, value, ha="right", fontweight="bold" if last else "normal")
         y += _LINE + 2
-    for line in wrapped(limits, box.width, SMALL_PT, indent="")[:3]:
+    lines = wrapped(limits, box.width, SMALL_PT, indent="")
+    if len(lines) > _LIMITS:
+        lines = [*lines[: _LIMITS - 1], shortened(" ".join(lines[_LIMITS - 1 :]), box.width, SMALL_PT)]
+    for line in lines:
         sheet.write(box.left, y + 1, line, size=SMALL_PT, color=PALE)
         y += _LINE - 2
     return y + _AFTER

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from pipelines.networks.denoiser import ARCHITECTURE, WIDTH, Denoiser
-from pipelines.networks.model_card import ModelCard, WeightsError, check_architecture
-from pipelines.networks.weights import TrainedModel, read_model, write_model
+from pipelines.networks.model_card import ModelCard, WeightsError
+from pipelines.networks.weights import TrainedModel, write_model
 from pipelines.training.denoiser_data import VALIDATION_DOSES, Batch, Cohort, draw_batch, validation_batches
 from pipelines.training.learners import AveragedNetwork, annealed
 from pipelines.training.model_card import domain_of, rounded
@@ -107,16 +107,6 @@ def _card(
         figures=_figures([_network(one, settings.width) for one in weights], cohort, settings),
         evidence=evidence,
     )
-
-
-def networks_to_start_from(folder: Path | None) -> TrainedModel:
-    """Return the denoiser of a folder, or the one that is shipped, to be trained on.
-
-    Raises WeightsError, a ValueError, if there is none or it is another kind of network.
-    """
-    model = read_model("denoiser", folder)
-    check_architecture(model.card, ARCHITECTURE)
-    return model
 
 
 class DenoiserLearner:

@@ -29,6 +29,7 @@ MINUTES = 20.0
 REMARKED = 0.05  # of the held-out studies, by all checks together
 ENOUGH_PATIENTS = 20  # for one in twenty to be one of them
 MANY_PATIENTS = 200  # for one in two hundred to be one of them
+FIGURES = tuple(check.figure for check in CHECKS)  # of the denoising guard
 
 Float = NDArray[np.float64]
 Figures = Mapping[str, float]
@@ -40,11 +41,12 @@ class Calibration:
 
     patients: tuple[str, ...]  # of each run
     runs: tuple[Figures, ...]
+    figures: tuple[str, ...] = FIGURES  # that have limits
 
     @property
     def thresholds(self) -> dict[str, float]:
         """The limits of WARN and QUARANTINE of each figure, as a model card holds them; see `thresholds_of`."""
-        return thresholds_of(self.runs, len(set(self.patients)))
+        return thresholds_of(self.runs, len(set(self.patients)), self.figures)
 
 
 def check_model(models: Path | None, model: str) -> None:
@@ -100,8 +102,8 @@ def write_thresholds(folder: Path, model: str, calibration: Calibration) -> Mode
     return write_model(folder, card, list(trained.members))
 
 
-def thresholds_of(runs: Sequence[Figures], patients: int) -> dict[str, float]:
-    """Return `<figure>.warn` and `<figure>.quarantine` for every figure that was measured.
+def thresholds_of(runs: Sequence[Figures], patients: int, figures: Sequence[str] = FIGURES) -> dict[str, float]:
+    """Return `<figure>.warn` and `<figure>.quarantine` for every one of these figures that was measured.
 
     WARN: the same percentile of every figure, chosen so that at most 5 % of the runs exceed any of them (the 95th of
     each of seven figures would remark on every fourth sound study). Fewer than 20 patients can't tell what one in
@@ -111,7 +113,6 @@ def thresholds_of(runs: Sequence[Figures], patients: int) -> dict[str, float]:
     value seen and half of its distance from the median beyond, which for a normal distribution and some
     hundred runs is where one in several thousand lies. Runs of one patient are alike, so only patients count here.
     """
-    figures = [check.figure for check in CHECKS]
     values = np.array([[run.get(figure, np.nan) for figure in figures] for run in runs], dtype=np.float64)
     values = values.reshape(-1, len(figures))
     level = _level(values) if patients >= ENOUGH_PATIENTS else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -17,7 +18,21 @@ from pipelines.training.progress_checkpoint import (
 
 _LARGEST_GRADIENT = 1.0  # its norm, over all parameters
 _LEAST_SHARE = 1e-4  # of the learning rate, so that even the first step moves something
+_FEWEST_SLICES = 3
 _SEEDS_APART = 1_000_003  # between the trainings of two seeds: their steps never draw the same drop-out
+
+
+def faster(device: str, fewest_slices: int) -> contextlib.AbstractContextManager[object]:
+    """Return the context for a training step in mixed precision (bfloat16), where the processor computes in it.
+
+    `fewest_slices` is the depth of the smallest volume that is convolved: at a depth of 2, torch 2.13 on CPUs leaves
+    parts of a weight gradient unwritten, so shallow volumes are not sped up.
+    """
+    kind = torch.device(device).type
+    able = torch.cuda.is_bf16_supported() if kind == "cuda" else torch.cpu._is_avx512_bf16_supported()
+    if not able or fewest_slices < _FEWEST_SLICES:
+        return contextlib.nullcontext()
+    return torch.autocast(kind, torch.bfloat16)
 
 
 class AveragedNetwork:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipelines.images import Array
 from pipelines.networks.mu_map import MuMapNetwork
-from pipelines.networks.mu_map_grid import finer_grid, onto, working_grid
+from pipelines.networks.mu_map_grid import onto
 from pipelines.physics.escape import escape
 from pipelines.training.mu_map_batches import Grids, LoadedPair
 from pipelines.training.mu_map_data import MapCohort, known_slices
@@ -80,9 +80,8 @@ def errors_of(
     maps = [network.to(device).eval()(sample.images[None].to(device), flag)[0] for network in networks]
     mu = torch.stack(maps).mean(dim=0).cpu()
     pair = loaded.pair
-    fine = finer_grid(working_grid(pair.grid, grids.voxel_mm), grids.finer)
     factors = factor_errors(mu, sample.mu_per_cm, sample.voxel_mm, sample.wall, pair.angles_deg)
-    return map_errors(onto(mu[None], fine, pair.grid)[0].numpy(), loaded, factors)
+    return map_errors(onto(mu[None], grids.of(pair.grid), pair.grid)[0].numpy(), loaded, factors)
 
 
 def map_errors(predicted: Array, loaded: LoadedPair, factors: tuple[float, float]) -> MapErrors:

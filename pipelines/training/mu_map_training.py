@@ -2,7 +2,8 @@
 
 The loss is the mean absolute error of the map (in units of water) plus that of the attenuation factors from the left
 ventricle's wall, and with less weight from the whole body, to the detector at the acquired angles: fine structure
-matters as far as it changes a polar map, and no more.
+matters as far as it changes a polar map, and no more. Most weight has what bends a polar map: factors that are off by
+different shares at different places of the wall.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import torch
 from torch import Tensor
 
 from pipelines.images import UnsuitableAcquisition
-from pipelines.networks.model_card import ModelCard
+from pipelines.networks.model_card import ModelCard, WeightsError
 from pipelines.networks.mu_map import ARCHITECTURE, FINER, WIDTHS, MuMapNetwork
-from pipelines.networks.mu_map_grid import VOXEL_MM
-from pipelines.networks.weights import write_model
+from pipelines.networks.mu_map_grid import MULTIPLE, VOXEL_MM
+from pipelines.networks.weights import TrainedModel, write_model
 from pipelines.physics.attenuation import WATER_PER_CM
 from pipelines.physics.escape import escape
-from pipelines.training.learners import AveragedNetwork, annealed
+from pipelines.training.learners import AveragedNetwork, annealed, faster
 from pipelines.training.model_card import rounded
 from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, draw_sample
 from pipelines.training.mu_map_data import MapCohort
@@ -33,7 +34,8 @@ from pipelines.training.progress import Report, silent, write_curves
 from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "error of the map (water = 1) and of what it lets through"
-VERSION = "1.0.0"  # of network and training; it changes with everything that changes the weights
+RETRAINING_RATE = 6e-4  # a third of the usual: networks that have learned shall not forget
+VERSION = "1.3.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.01  # share of the budget in which the learning rate rises
 _LEAST_RATE = 0.02  # share of the learning rate at the end
 
@@ -52,8 +54,9 @@ class MuMapSettings:
     scatter_share: float = 0.5  # of the steps in which the scatter window is shown, where there is one
     heart_weight: float = 1.0
     body_weight: float = 0.2
+    shape_weight: float = 3.0
     places: int = 96  # from which photons are followed, in the heart and in the body
-    views: int = 6  # toward which they are followed
+    views: int = 12  # toward which they are followed
     averaging: float = 0.998  # of the weights over the steps
 
     @property
@@ -76,25 +79,43 @@ def train_mu_map(
     evidence: str = "",
     device: str = "cpu",
     report: Report = silent,
+    start: TrainedModel | None = None,
 ) -> ModelCard:
     """Train the members one after another; write weights, model card and curves into `folder`.
 
-    Validation patients choose the weights, test patients give the card's figures. Goes on where an interrupted
-    training stopped; raises OtherTraining if the folder holds one with other settings, another budget or other data,
-    UnsuitableAcquisition if no study shows a heart.
+    Validation patients choose the weights, test patients give the card's figures. With `start`, the members go on from
+    its networks, in turn, instead of from chance. Goes on where an interrupted training stopped; raises OtherTraining
+    if the folder holds one with other settings, another budget, other data or another start, WeightsError if the
+    networks to start from have other sizes, UnsuitableAcquisition if no study shows a heart.
     """
-    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION}
+    origin = "" if start is None else start.card.sha256
+    if start is not None:
+        _check_sizes(start, settings)
+    stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION, "start": origin}
     each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
     training_pairs, validation = ([LoadedPair(pair) for pair in part] for part in (cohort.train, cohort.validation))
     results = []
     for member in range(settings.members):
         training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
-        learner: Learner = MuMapLearner(training_pairs, validation, settings, member, device)
+        begin = None if start is None else start.members[member % len(start.members)]
+        learner: Learner = MuMapLearner(training_pairs, validation, settings, member, device, begin)
         checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
         results.append(train(learner, each, training, checkpoint, member, report))
         write_curves(folder, [result.state.history for result in results], LOSS)
     weights = [result.weights for result in results]
-    return write_model(folder, _card(cohort, settings, weights, name, evidence, device), weights)
+    return write_model(folder, _card(cohort, settings, weights, name, evidence, device, origin), weights)
+
+
+def sizes(settings: MuMapSettings) -> dict[str, str | int | float]:
+    """Return what a model card says of the networks' size and grid."""
+    return {"widths": " ".join(map(str, settings.widths)), "finer": settings.finer, "voxel_mm": settings.voxel_mm}
+
+
+def _check_sizes(start: TrainedModel, settings: MuMapSettings) -> None:
+    wanted = sizes(settings)
+    found = {name: start.card.settings.get(name) for name in wanted}
+    if found != wanted:
+        raise WeightsError(f"{start.card.name}: networks of {found} can't go on as networks of {wanted}")
 
 
 def _card(
@@ -104,17 +125,18 @@ def _card(
     name: str,
     evidence: str,
     device: str,
+    origin: str,
 ) -> ModelCard:
+    """Return the card of trained members; `origin` is the SHA-256 of the weights that they started from, if any."""
     networks = [_network(one, settings, device) for one in weights]
     return ModelCard(
         name=name,
         version=VERSION,
         architecture=ARCHITECTURE,
         settings={
-            "widths": " ".join(map(str, settings.widths)),
-            "finer": settings.finer,
-            "voxel_mm": settings.voxel_mm,
+            **sizes(settings),
             "learning_rate": settings.learning_rate,
+            **({"started_from": origin} if origin else {}),
         },
         domain=domain_of_pairs(cohort),
         seeds=tuple(settings.seed + member for member in range(settings.members)),
@@ -133,6 +155,7 @@ class MuMapLearner:
         settings: MuMapSettings,
         member: int,
         device: str = "cpu",
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
         if not any(pair.pair.wall.any() for pair in pairs):
             raise UnsuitableAcquisition("no study to learn from shows a heart, so what leaves it can't be learned")
@@ -143,6 +166,8 @@ class MuMapLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed + member)
             self._network = settings.network().to(device)
+        if start is not None:
+            self._network.load_state_dict(dict(start))
         self._average = settings.network().to(device)
         self._learned = AveragedNetwork(self._network, self._average, settings.learning_rate, settings.averaging)
 
@@ -156,7 +181,10 @@ class MuMapLearner:
         settings = self._settings
         rng = np.random.default_rng([settings.seed, 4, self._member, number])
         sample = draw_sample(self._pairs, rng, settings.grids, settings.slices, settings.scatter_share)
-        loss = map_loss(self._predict(self._network, sample), sample, settings, rng)
+        deepest = sample.images.shape[1] // settings.finer // MULTIPLE  # slices where the network sees most at once
+        with faster(self._device, deepest):
+            predicted = self._predict(self._network, sample)
+        loss = map_loss(predicted, sample, settings, rng)
         self._learned.descend(loss, number, annealed(spent, _WARM_UP, _LEAST_RATE))
         return float(loss.detach())
 
@@ -191,19 +219,42 @@ class MuMapLearner:
 def map_loss(predicted: Tensor, sample: MapSample, settings: MuMapSettings, rng: np.random.Generator) -> Tensor:
     """Return the error of a predicted map `[z, y, x]` where the measured one is known, and of what it lets through.
 
-    Photons are followed from random places of heart and body toward random views.
+    Photons are followed from random places of heart and body toward views that are spread over the arc.
     """
-    measured = sample.mu_per_cm.to(predicted)
-    known = sample.known.to(predicted.device)
-    loss = (predicted - measured)[known].abs().mean() / WATER_PER_CM
-    angles = rng.choice(sample.angles_deg, min(settings.views, len(sample.angles_deg)), replace=False).tolist()
-    for places, weight in ((sample.wall, settings.heart_weight), (sample.body, settings.body_weight)):
+    measured, field = sample.mu_per_cm.to(predicted), sample.field.to(predicted.device)
+    asked = field & sample.known.to(predicted.device)[:, None, None]
+    loss = (predicted - measured)[asked].abs().mean() / WATER_PER_CM
+    predicted = predicted * field
+    angles = spread_views(sample.angles_deg, settings.views, rng)
+    weights = ((sample.wall, settings.heart_weight, settings.shape_weight), (sample.body, settings.body_weight, 0.0))
+    for places, weight, shape_weight in weights:
         if not len(places):
             continue
         chosen = places[torch.from_numpy(rng.integers(len(places), size=settings.places))].to(predicted)
         ours, theirs = (escape(mu, sample.voxel_mm, chosen, angles) for mu in (predicted, measured))
         loss = loss + weight * (ours - theirs).abs().mean()
+        if shape_weight:
+            loss = loss + shape_weight * bend(ours, theirs)
     return loss
+
+
+def spread_views(angles_deg: Sequence[float], number: int, rng: np.random.Generator) -> list[float]:
+    """Return so many of the views, spread evenly over the order in which they were taken, from a random start."""
+    if len(angles_deg) <= number:
+        return list(angles_deg)
+    apart = len(angles_deg) / number
+    first = rng.uniform(0.0, apart)
+    return [angles_deg[min(int(first + apart * one), len(angles_deg) - 1)] for one in range(number)]
+
+
+def bend(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Return how much a polar map is bent by attenuation factors `[place, view]` in place of the true ones.
+
+    That is the mean deviation of (our factor / the true one) over the wall from its own mean: a correction that is too
+    strong everywhere changes no polar map.
+    """
+    ratio = ours.mean(dim=1) / theirs.mean(dim=1)
+    return (ratio / ratio.mean() - 1.0).abs().mean()
 
 
 def _network(weights: Mapping[str, Tensor], settings: MuMapSettings, device: str) -> MuMapNetwork:

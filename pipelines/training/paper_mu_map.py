@@ -34,7 +34,7 @@ from pipelines.training.paper_mu_map_patches import (
 )
 from pipelines.training.paper_mu_map_settings import EPOCHS, Distance, PaperMapSettings
 from pipelines.training.progress import Budget, Report, silent, write_curves
-from pipelines.training.progress_loop import Course, train
+from pipelines.training.progress_loop import Course, Trained, train
 
 ARCHITECTURE = "pipelines.networks.paper_mu_map.MapGenerator"
 LOSS = "L1 of the map in 1/cm"
@@ -64,8 +64,21 @@ def train_paper_mu_map(
     course = Course(budget, check_every=learner.steps_per_epoch, patience=EPOCHS)
     result = train(learner, course, training, folder / "checkpoints" / f"{name}.safetensors", 0, report)
     write_curves(folder, [result.state.history], LOSS, f"{name}-curves")
-    generator = settings.generator()
-    generator.load_state_dict(dict(result.weights))
+    return write_paper_model(folder, cohort, settings, result, name=name, evidence=evidence, device=device)
+
+
+def write_paper_model(
+    folder: Path,
+    cohort: MapCohort,
+    settings: PaperMapSettings,
+    result: Trained,
+    *,
+    name: str,
+    evidence: str = "",
+    device: str = "cpu",
+) -> ModelCard:
+    """Write the generator that a training ended with, and its card with what it reaches on test patients."""
+    generator = trained_generator(settings, result)
     errors = [paper_errors(generator, LoadedPair(pair), settings, device) for pair in cohort.test]
     card = ModelCard(
         name=name,
@@ -78,6 +91,13 @@ def train_paper_mu_map(
         evidence=evidence,
     )
     return write_model(folder, card, [result.weights])
+
+
+def trained_generator(settings: PaperMapSettings, result: Trained) -> MapGenerator:
+    """Return the generator that a training ended with."""
+    generator = settings.generator()
+    generator.load_state_dict(dict(result.weights))
+    return generator
 
 
 class PaperMapLearner:

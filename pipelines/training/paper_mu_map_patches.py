@@ -54,7 +54,7 @@ def _cut(grid: VoxelGrid, known_mm: tuple[float, float]) -> VoxelGrid:
     known = np.flatnonzero(known_slices(grid, known_mm))
     if not len(known):
         raise UnsuitableAcquisition("a mu-map is thinner than one slice of the images")
-    return part_of(grid, int(known[0]), len(known))
+    return part_of(grid, (slice(int(known[0]), int(known[0]) + len(known)), slice(None), slice(None)))
 
 
 def _normalized(image: Tensor, how: Normalization) -> Tensor:

@@ -5,6 +5,7 @@ Source: Huxohl et al., EJNMMI Physics 10 (2023) 49.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 
@@ -67,12 +68,12 @@ class PaperMapSettings:
     scatter_corrected: bool = False
     voxel_mm: float = 4.8
     learning_rate: float = 1e-3
-    size: str = "paper"  # or "compact": fewer filters and larger voxels than the paper's, for CPUs
+    size: str = "paper"  # else how it is smaller than the paper's, for CPUs: fewer filters, larger voxels
 
     @property
     def batch(self) -> int:
-        """Patches of one step: 64 small ones or 32 large ones; an eighth of it in the compact size."""
-        whole = 64 if self.patch == SMALL_PATCH else 32
+        """Patches of one step: 64 small ones (cubes) or 32 large ones; an eighth of it in smaller sizes."""
+        whole = 64 if self.patch[0] == self.patch[1] else 32
         return whole if self.size == "paper" else whole // 8
 
     @property
@@ -100,6 +101,30 @@ class PaperMapSettings:
             plain[one.name] = " ".join(map(str, value)) if isinstance(value, tuple) else value
         return plain
 
+    @classmethod
+    def of_stated(cls, stated: Mapping[str, float | int | str]) -> PaperMapSettings:
+        """Return the settings that `stated` wrote; what else stands on a card is passed over.
+
+        Raises KeyError or ValueError if one is missing or is none.
+        """
+        return cls(
+            seed=int(stated["seed"]),
+            filters=_numbers(stated["filters"]),
+            discriminator=Discriminator(stated["discriminator"]),
+            discriminator_filters=_numbers(stated["discriminator_filters"]),
+            dense=_numbers(stated["dense"]),
+            distance=Distance(stated["distance"]),
+            adversarial_weight=float(stated["adversarial_weight"]),
+            distance_weight=float(stated["distance_weight"]),
+            patch=_patch(stated["patch"]),
+            patches=int(stated["patches"]),
+            normalization=Normalization(stated["normalization"]),
+            scatter_corrected=bool(stated["scatter_corrected"]),
+            voxel_mm=float(stated["voxel_mm"]),
+            learning_rate=float(stated["learning_rate"]),
+            size=str(stated["size"]),
+        )
+
     def compact(self) -> PaperMapSettings:
         """Return the same training with a quarter of the filters on voxels twice as large, which a CPU can do."""
         return replace(
@@ -112,6 +137,40 @@ class PaperMapSettings:
             patches=max(self.patches // 5, 1),
             voxel_mm=2 * self.voxel_mm,
         )
+
+
+def reduced(settings: PaperMapSettings, share: float) -> PaperMapSettings:
+    """Return the same choices with a share of the filters on voxels twice as large, patches covering as much as before.
+
+    `compact` has one patch for all; here what was drawn of patches stays different. Raises ValueError on a share that
+    is none.
+    """
+    if not 0.0 < share <= 1.0:
+        raise ValueError(f"a share of the filters lies in (0, 1], not {share:g}")
+    z, y, x = settings.patch
+    return replace(
+        settings,
+        size=f"{share:g} of the filters",
+        filters=_fewer(settings.filters, share),
+        discriminator_filters=_fewer(settings.discriminator_filters, share),
+        dense=_fewer(settings.dense, share),
+        patch=(z // 2, y // 2, x // 2),
+        patches=max(settings.patches // 5, 1),
+        voxel_mm=2 * settings.voxel_mm,
+    )
+
+
+def _fewer(filters: tuple[int, ...], share: float) -> tuple[int, ...]:
+    return tuple(max(round(number * share), 4) for number in filters)
+
+
+def _numbers(words: float | int | str) -> tuple[int, ...]:
+    return tuple(int(word) for word in str(words).split())
+
+
+def _patch(words: float | int | str) -> Patch:
+    z, y, x = _numbers(words)
+    return z, y, x
 
 
 def draw_paper_settings(rng: np.random.Generator, seed: int = 0) -> PaperMapSettings:

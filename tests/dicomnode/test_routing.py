@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dicomnode.config import RuleSettings
-from dicomnode.routing import Arrival, Decision, Hold, Ignore, Route, Wait, assess, force_route
+from dicomnode.routing import Arrival, Decision, Hold, Ignore, Route, Wait, assess, companion, force_route
 from dicomnode.study import Instance, InstanceContent
 from tests.fakes import after, an_instance
 
 QUIET_S = 30
 TOMO = ("ORIGINAL", "PRIMARY", "TOMO", "EMISSION")
+
+
+RECON = ("ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION")
 
 
 def a_rule(**changes: object) -> RuleSettings:
@@ -93,6 +96,62 @@ def test_a_ct_never_says_how_many_slices_it_has_so_only_quiet_ends_it() -> None:
     assert isinstance(decide(*study, rules=rules, at=39), Wait)
     assert isinstance(decide(*study, rules=rules, at=41), Route)
     assert isinstance(decide(*study, rules=rules, at=41, sent=True), Wait)
+
+
+def a_reconstruction(uid: str = "1.2.5", **changes: object) -> Instance:
+    content = InstanceContent.RECONSTRUCTION
+    return an_instance(uid, content=content, Modality="NM", ImageType=RECON, **changes)  # type: ignore[arg-type]
+
+
+def test_attenuation_correction_waits_for_quiet_since_a_ct_may_follow_the_projections() -> None:
+    rules = [a_rule(pipeline="attenuation_correction", when={"modality": "NM", "image_type": "*TOMO"})]
+    assert isinstance(decide(projections(), rules=rules, at=29), Wait)
+    assert isinstance(decide(projections(), rules=rules, at=31, sent=True), Wait)
+    for study in ((projections(),), (projections(), a_ct()), (a_ct(), projections())):
+        route = decide(*study, rules=rules, at=31)
+        assert isinstance(route, Route)
+        assert route.sources == ("1.2.3",)
+
+
+def test_a_reconstruction_is_corrected_only_where_no_projections_came() -> None:
+    rules = [a_rule(pipeline="attenuation_correction")]
+    alone = decide(a_reconstruction(), rules=rules, at=31)
+    assert isinstance(alone, Route)
+    assert alone.sources == ("1.2.5",)
+    both = decide(a_reconstruction(), projections(), rules=rules, at=31)
+    assert isinstance(both, Route)
+    assert both.sources == ("1.2.3",)
+
+
+def test_what_is_corrected_for_attenuation_already_is_not_corrected_again() -> None:
+    rules = [a_rule(pipeline="attenuation_correction")]
+    corrected = a_reconstruction("1.2.6", CorrectedImage=("UNIF", "ATTN"))
+    route = decide(a_reconstruction(CorrectedImage="UNIF"), corrected, rules=rules, at=31)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.5",)
+    decision = decide(corrected, rules=rules, at=31)
+    assert isinstance(decision, Ignore)
+    assert "found reconstruction that is corrected for attenuation" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "options", "looked_at"),
+    [
+        ("attenuation_correction", {}, {"ct", "map"}),
+        ("attenuation_correction", {"map": "auto"}, {"ct", "map"}),
+        ("attenuation_correction", {"map": "ct"}, {"ct"}),
+        ("attenuation_correction", {"map": "vendor"}, {"map"}),
+        ("attenuation_correction", {"map": "network"}, set()),
+        ("reconstruction", {}, set()),
+    ],
+)
+def test_a_run_looks_at_the_maps_that_its_rule_lets_it_use(
+    pipeline: str, options: dict[str, str], looked_at: set[str]
+) -> None:
+    study = {"ct": a_ct(), "map": an_instance(content=InstanceContent.MU_MAP), "tomo": projections()}
+    assert {name for name, one in study.items() if companion(pipeline, options, one.header)} == looked_at
+    ours = an_instance(content=InstanceContent.MU_MAP, Manufacturer="dicomnode", ManufacturerModelName="dicomnode")
+    assert not companion(pipeline, options, ours.header)
 
 
 @pytest.mark.parametrize(("have", "missing"), [("stress", "the rest study"), ("rest", "the stress study")])

@@ -104,7 +104,7 @@ def test_archives_that_never_promise_end_in_failed_with_each_reason(start_node: 
         Archive(port, Way.NEW_ASSOCIATION, "LOSES", lambda _uid, _times: True) as loses,
         Archive(port, ae_title="UNABLE", offers_commitment=False) as unable,
     ):
-        soon = {"commitment_wait_s": 1, "give_up_h": 0.002, "commitment_resends": 1}
+        soon = {"commitment_wait_s": 1, "give_up_h": 0.004, "commitment_resends": 1}
         archives = [committing(one, **soon) for one in (silent, loses, unable)]
         node = a_node(start_node, port, *archives)
         uid = send_study(node, tmp_path)

@@ -21,9 +21,11 @@ MISTAKES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
         ("pax", "pacs"),
     ),
     "no TOML": (lambda text: text + "\n[node\n", ("TOML",)),
-    "a pipeline that is not built yet": (
-        lambda text: text.replace('"reconstruction"', '"attenuation_correction"'),
-        ("rules.0", "attenuation_correction", "denoising"),
+    "networks that are not there": (
+        lambda text: text.replace(
+            '"reconstruction"', '"attenuation_correction"\noptions = { models = "/nowhere", map = "network" }'
+        ),
+        ("rules.0", "/nowhere/mu-map.json", "Copy card and weights there"),
     ),
     "a model that is not there": (
         lambda text: text.replace('"reconstruction"', '"denoising"\noptions = { models = "/nowhere" }'),

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from dicomnode.cli.main import run
-from pipelines.evaluation.denoising_arrays import PatientArrays, arrays_path, write_arrays
-from pipelines.evaluation.denoising_methods import ModelChoice
-from pipelines.evaluation.denoising_record import write_record
-from pipelines.evaluation.denoising_run import PATIENTS, open_run
-from pipelines.evaluation.low_dose_table import plans
-from tests.pipelines.evaluation.denoising_records import a_record, tiny_models
+from pipelines.evaluation.denoising.arrays import PatientArrays, arrays_path, write_arrays
+from pipelines.evaluation.denoising.low_dose_table import plans
+from pipelines.evaluation.denoising.methods import ModelChoice
+from pipelines.evaluation.denoising.record import write_record
+from pipelines.evaluation.denoising.run import PATIENTS, open_run
+from tests.pipelines.evaluation.denoising.records import a_record, tiny_models
 
 
 def a_run(folder: Path) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 
 from dicomnode.cli.main import run
+from tests.dicomnode.objects.spect_ct import STUDY, ct, reconstruction
 from tests.factories import a_tomo, as_file, quick_dataset
 from tests.peers.process import free_port
 
@@ -91,6 +93,28 @@ def test_run_writes_the_derived_instances_and_a_result(tmp_path: Path, a_config:
     assert {row["kind"] for row in derived} == {"reconstruction", "report page"}
     for row in derived:
         assert dcmread(out / row["file"]).SOPInstanceUID == row["sop_instance_uid"]
+
+
+def test_run_takes_the_ct_of_the_same_study_and_leaves_out_a_reconstruction_beside_its_projections(
+    tmp_path: Path, a_config: str
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "tomo.dcm").write_bytes(a_tomo(study=STUDY, views=30, rows=16, columns=16))
+    reconstruction(given)
+    ct(given)
+    ct(given, number=3, study=replace(STUDY, patient_id="VIRTUAL-8"))  # another patient's
+    out = tmp_path / "out"
+    options = [f"--set={one}" for one in ("map=ct", "registration=false", "iterations=1")]
+    command = ["run", "attenuation_correction", str(given), "--out", str(out), *options, "--config", a_config]
+    assert run(command) == 0
+    (result,) = json.loads((out / "result.json").read_text())["results"]
+    assert result["source"] == "tomo.dcm"
+    assert {"reconstruction", "attenuation-corrected reconstruction", "attenuation map", "report page"} <= {
+        row["kind"] for row in result["derived"]
+    }
+    told = [finding["text"] for finding in result["findings"] if "the CT of series" in finding["text"]]
+    assert told == ["the CT of series 2 (CT for AC), 6 slices is used"]
 
 
 def test_run_on_what_is_no_projection_set_ends_with_65_and_says_what_was_found(

@@ -157,3 +157,26 @@ def test_too_few_patients_and_two_budgets_are_refused(
     assert train(tmp_path / "few", tmp_path / "model") == 65
     assert "add patients" in capsys.readouterr().err
     assert train(pairs, tmp_path / "model", "--minutes", "1") == 64
+
+
+def test_a_training_goes_on_from_a_card_and_the_papers_network_does_not(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = tmp_path / "first"
+    assert train(pairs, first) == 0
+    origin = read_model("mu-map", first).card
+    assert train(pairs, tmp_path / "again", "--start-from", str(first / "mu-map.json")) == 0
+    assert read_model("mu-map", tmp_path / "again").card.settings["started_from"] == origin.sha256
+    assert train(pairs, tmp_path / "none", "--start-from", str(tmp_path / "data")) == 64
+    assert "no such model card" in capsys.readouterr().err
+    assert train(pairs, tmp_path / "none", "--start-from", str(first), "--model", "paper-compact") == 64
+    assert "starts from chance" in capsys.readouterr().err
+
+
+def test_held_out_patients_tell_the_thresholds_of_the_guard(
+    pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_scan(pairs / "test", 4)
+    assert train(pairs, tmp_path / "model") == 0
+    assert "runs of 1 held-out patients" in capsys.readouterr().err
+    assert "body_outline.warn" in read_model("mu-map", tmp_path / "model").card.thresholds

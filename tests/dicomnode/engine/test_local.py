@@ -150,9 +150,11 @@ def test_a_rule_that_asks_for_an_option_the_pipeline_lacks_is_refused_before_the
         check_rules([a_rule(options={"subsets": 0})])
 
 
-def test_a_rule_that_asks_for_a_pipeline_this_version_lacks_is_refused_before_the_node_starts() -> None:
-    with pytest.raises(ConfigurationError, match="there is no pipeline 'attenuation_correction'; there are denoising"):
-        check_rules([a_rule(pipeline="attenuation_correction")])
+def test_a_correction_by_ct_alone_asks_for_no_networks(tmp_path: Path) -> None:
+    nowhere = {"models": str(tmp_path)}
+    check_rules([a_rule(pipeline="attenuation_correction", options={**nowhere, "map": "ct"})])
+    with pytest.raises(ConfigurationError, match=r"mu-map\.json: there is no such model card"):
+        check_rules([a_rule(pipeline="attenuation_correction", options=nowhere)])
 
 
 def test_a_rule_that_asks_for_a_model_that_is_not_there_is_refused_before_the_node_starts(tmp_path: Path) -> None:

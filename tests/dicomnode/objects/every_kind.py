@@ -18,6 +18,7 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
+    MapSource,
     Model,
     PipelineInput,
     PipelineResult,
@@ -49,7 +50,8 @@ def attenuation_corrected(folder: Path, by_ct: bool = True) -> tuple[DerivedInst
     slices = stored(folder, write_ct(a_ct(), STUDY, NOON)) if by_ct else []
     derived = (*images(), Derived(DerivedKind.MU_MAP, _mu_map(), "Attenuation map"))
     models = () if by_ct else (MAP_NETWORK,)
-    provenance = Provenance("attenuation_correction", "1", _SETTINGS, corrections=("ATTN",), models=models)
+    source_of_map = MapSource.CT if by_ct else MapSource.NETWORK
+    provenance = Provenance("attenuation_correction", "1", _SETTINGS, models=models, map_source=source_of_map)
     result = PipelineResult(derived, provenance, _FINDINGS, hearts=two_hearts(), page=a_page())
     given = PipelineInput(read_acquisition(source), ct=a_ct() if by_ct else None)
     return derived_instances([source, *slices], given, result, _context("attenuation_correction"))

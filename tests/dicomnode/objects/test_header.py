@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from dicomnode.errors import InstanceRejected, StoreStatus
+from dicomnode.objects.elements import dataset
 from dicomnode.objects.header import check_command_uids, read_header
 from dicomnode.study import InstanceContent
 from tests.factories import a_tomo, as_file, changed, quick_dataset, setting, without
@@ -212,7 +213,28 @@ def test_the_uids_of_command_and_dataset_must_agree() -> None:
     ],
 )
 def test_image_type_tells_what_an_nm_instance_is(image_type: tuple[str, ...], content: InstanceContent) -> None:
-    assert read_header(a_tomo(change=setting(ImageType=list(image_type)))).content is content
+    nowhere = setting(ImageType=list(image_type), DetectorInformationSequence=[])
+    assert read_header(a_tomo(change=nowhere)).content is content
+
+
+@pytest.mark.parametrize(
+    ("orientation", "content"),
+    [
+        ((1, 0, 0, 0, 1, 0), InstanceContent.RECONSTRUCTION),
+        ((-1, 0, 0, 0, 1, 0), InstanceContent.RECONSTRUCTION),
+        ((0.99, 0.14, 0, -0.14, 0.99, 0), InstanceContent.RECONSTRUCTION),
+        ((0.7, -0.7, 0, 0, 0, -1), InstanceContent.OTHER),
+        ((0, 1, 0, 0, 0, -1), InstanceContent.OTHER),
+    ],
+)
+def test_slices_that_do_not_lie_across_the_patient_are_no_reconstruction_to_work_on(
+    orientation: tuple[float, ...], content: InstanceContent
+) -> None:
+    lying = setting(
+        ImageType=["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"],
+        DetectorInformationSequence=[dataset(ImageOrientationPatient=[float(one) for one in orientation])],
+    )
+    assert read_header(a_tomo(change=lying)).content is content
 
 
 def test_a_ct_slice_is_ct_and_its_localizer_is_not() -> None:

@@ -45,9 +45,9 @@ KIND_OF = {
     ),
     "attenuation map": (InstanceContent.MU_MAP, ["DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"], 921),
     "denoised projections": (InstanceContent.PROJECTIONS, ["DERIVED", "PRIMARY", "TOMO", "EMISSION"], 901),
-    "short axis": (InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 931),
+    "short axis": (InstanceContent.OTHER, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 931),
     "attenuation-corrected short axis": (
-        InstanceContent.RECONSTRUCTION, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 932,
+        InstanceContent.OTHER, ["DERIVED", "PRIMARY", "RECON TOMO", "EMISSION"], 932,
     ),
     "report page": (InstanceContent.OTHER, ["DERIVED", "SECONDARY"], 941),
 }  # fmt: skip
@@ -66,6 +66,21 @@ def test_only_attenuation_corrected_images_claim_the_correction(made: dict[str, 
     for kind in ("reconstruction", "short axis"):
         assert list(dataset(made[kind]).CorrectedImage) == ["UNIF", "COR"]
         assert list(dataset(made[f"attenuation-corrected {kind}"]).CorrectedImage) == ["UNIF", "COR", "ATTN"]
+    assert "CorrectedImage" not in dataset(made["attenuation map"])  # the terms are of an emission's counts
+
+
+def test_an_attenuation_map_says_which_quantity_it_holds_and_its_values_are_exact_to_the_step(
+    made: dict[str, DerivedInstance], tmp_path: Path
+) -> None:
+    (mapping,) = dataset(made["attenuation map"]).RealWorldValueMappingSequence
+    (quantity,) = mapping.QuantityDefinitionSequence
+    assert quantity.ConceptCodeSequence[0].CodeValue == "112031"
+    assert (mapping.RealWorldValueSlope, mapping.RealWorldValueIntercept) == (1e-4, 0.0)
+    path = tmp_path / "map.dcm"
+    path.write_bytes(made["attenuation map"].file_bytes)
+    back = read_volume([path])
+    assert np.abs(back.values - a_volume(Unit.PER_CM, 0.2).values).max() <= 0.501e-4
+    assert back.grid == GRID or np.allclose(back.grid.matrix, GRID.matrix, atol=1e-6)
 
 
 @pytest.mark.parametrize("place", [0, 1])

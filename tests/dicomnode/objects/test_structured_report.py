@@ -25,7 +25,7 @@ from dicomnode.objects.structured_report import write_structured_report
 from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import DerivedInstance
 from pipelines.cardiac.gated_function import GatedFunction
-from pipelines.contract import CardiacState, DerivedKind, PipelineInput, PipelineResult
+from pipelines.contract import CardiacState, DerivedKind, MapSource, PipelineInput, PipelineResult
 from tests.dicomnode.objects.results import ALL, CONTEXT, a_result, a_volume, dataset, derive
 from tests.dicomnode.objects.small_hearts import POPULATION, limits, two_hearts
 from tests.dicomnode.objects.validator import errors_in
@@ -233,13 +233,17 @@ def test_an_unknown_state_is_not_guessed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "method"), [({}, "122726"), ({"ct": a_volume()}, "122728"), ({"mu_map": a_volume()}, "given-map")]
+    ("source", "method"),
+    [(MapSource.NETWORK, "122726"), (MapSource.CT, "122728"), (MapSource.VENDOR, "given-map")],
 )
-def test_each_heart_says_how_attenuation_was_corrected(given: dict[str, Any], method: str, tmp_path: Path) -> None:
+def test_each_heart_says_how_attenuation_was_corrected_whatever_else_was_at_hand(
+    source: MapSource, method: str, tmp_path: Path
+) -> None:
     path = tmp_path / "source.dcm"
     path.write_bytes(a_tomo())
     result = a_result(DerivedKind.SHORT_AXIS, DerivedKind.CORRECTED_SHORT_AXIS)
-    made = derived_instances([path], PipelineInput(read_acquisition(path), **given), result, CONTEXT)
+    result = replace(result, provenance=replace(result.provenance, map_source=source))
+    made = derived_instances([path], PipelineInput(read_acquisition(path), ct=a_volume()), result, CONTEXT)
     assert codes_of(dataset(made[2]), codes.ATTENUATION_METHOD) == [method, "122729"]
 
 

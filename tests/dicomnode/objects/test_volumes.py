@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.reader import read_volume
 from pipelines.images import Unit
+from tests.dicomnode.objects.spect_ct import vendor_map
 from tests.factories import a_tomo, changed, setting
 
 
@@ -57,6 +58,19 @@ def test_an_attenuation_map_without_a_unit_is_refused(tmp_path: Path) -> None:
     path.write_bytes(changed(a_reconstruction("5"), transmission))
     with pytest.raises(StudyUnsuitable, match="Measurement Units of the attenuation map: found nothing, expected /cm"):
         read_volume([path])
+
+
+def test_an_attenuation_map_of_siemens_says_its_scale_in_private(tmp_path: Path) -> None:
+    def scaled(ds: Dataset) -> None:
+        ds.RealWorldValueMappingSequence = []
+        ds.private_block(0x0033, "SIEMENS MED NM", create=True).add_new(0x38, "FL", 10000.0)
+
+    plain = vendor_map(tmp_path)
+    private = tmp_path / "siemens.dcm"
+    private.write_bytes(changed(plain.read_bytes(), scaled))
+    found, expected = read_volume([private]), read_volume([plain])
+    assert found.unit is Unit.PER_CM
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6)  # stored in steps of 1e-4 /cm
 
 
 def test_a_reconstruction_is_one_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from dicomnode.config import DestinationSettings
 from dicomnode.errors import TransientFault
 from dicomnode.stages.commit import Committer, ReportRecorder
 from dicomnode.stages.deliver import Deliverer
@@ -27,6 +28,7 @@ class Promising:
 
     road: Road
     away: bool = False
+    destination: DestinationSettings = ASKED
     requests: list[CommitmentRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -46,16 +48,18 @@ class Promising:
         spool = self.road.outbox.spool
         uids = {spool.path(d.path): d.sop_instance_uid for d in self.road.outbox.deliveries(self.uid)}
         sender = FakeSender(uids, [SendOutcome.DELIVERED] * 10)
-        deliverer = Deliverer(self.road.outbox, ASKED, sender, lambda: now, lambda: False)
+        deliverer = Deliverer(self.road.outbox, self.destination, sender, lambda: now, lambda: False)
         deliverer.run_once(now)
-        Committer(self.commitments, ASKED, self.ask, lambda: now, lambda: False).run_once(now)
+        Committer(self.commitments, self.destination, self.ask, lambda: now, lambda: False).run_once(now)
         return sender.sent
 
     def report(self, request: CommitmentRequest, failed: Sequence[tuple[Reference, int]] = ()) -> bool:
         """Report that all of a request is kept but what failed."""
         lost = [reference for reference, _ in failed]
         kept = tuple(reference for reference in request.references if reference not in lost)
-        recorder = ReportRecorder(self.commitments, {"pacs": ASKED}, lambda: self.road.now, lambda name: None)
+        recorder = ReportRecorder(
+            self.commitments, {"pacs": self.destination}, lambda: self.road.now, lambda name: None
+        )
         known = recorder.record(CommitmentReport(request.transaction_uid, kept, tuple(failed)))
         self.road.outbox.settle(self.road.now)
         return known
@@ -149,6 +153,19 @@ def test_a_destination_that_can_not_be_asked_is_asked_by_the_schedule(a_road: Ro
     assert study.requests == []
     study.step(9)
     assert len(study.requests) == 1
+
+
+def test_a_destination_that_can_not_be_asked_is_given_up_at_its_time_however_far_apart_the_attempts_are(
+    a_road: Road,
+) -> None:
+    impatient = ASKED.model_copy(update={"retry_s": (5.0,), "give_up_h": 0.5})
+    promising = Promising(a_road, away=True, destination=impatient)
+    promising.step(0)
+    promising.step(6)  # the schedule is over: the next attempt would be in an hour
+    promising.step(1799)
+    assert promising.states() == [OPEN, OPEN]
+    promising.step(1801)
+    assert promising.states() == [LOST, LOST]
 
 
 def test_a_promise_to_an_older_request_counts_and_a_failure_to_it_does_not(a_road: Road) -> None:

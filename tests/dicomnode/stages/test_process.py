@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from dicomnode.config import RuleSettings
 from dicomnode.errors import TransientFault
 from dicomnode.stages.process import remove_unrecorded
 from dicomnode.store.outbox import DeliveryState
 from dicomnode.study import StudyState
 from pipelines.contract import Verdict
 from pipelines.images import UnsuitableAcquisition
+from tests.dicomnode.objects.spect_ct import acquisition, ct
 from tests.dicomnode.stages.road import Road, a_result
 from tests.factories import a_tomo, setting
 from tests.fakes import after
@@ -132,6 +135,41 @@ def test_an_instance_that_comes_during_an_attempt_does_not_waste_it(a_road: Road
     a_road.processor._attempt(claim)
     assert a_road.study(uid).state is StudyState.RECEIVING
     assert len(a_road.outbox.deliveries(uid)) == 2
+
+
+CORRECTING = RuleSettings(name="ac", when={"modality": "NM"}, pipeline="attenuation_correction", destinations=("pacs",))
+
+
+def test_a_ct_of_the_study_goes_into_the_run_and_a_late_one_makes_it_run_again(tmp_path: Path) -> None:
+    road = Road(tmp_path, rules=[CORRECTING], answers=[a_result(), a_result()])
+    road.receive(acquisition(tmp_path).read_bytes())
+    road.associations.closed("a1")
+    road.now = after(31)
+    road.assembler.run_once(road.now)
+    road.processor.run_once(road.now)
+    for slice_file in ct(tmp_path):
+        uid = road.receive(slice_file.read_bytes())
+    road.associations.closed("a1")
+    road.now = after(70)
+    road.assembler.run_once(road.now)
+    road.processor.run_once(road.now)
+    assert [given.ct is not None for given in road.engine.inputs] == [False, True]
+    assert "the CT of series 2" in road.engine.inputs[1].findings[0].text
+    assert sorted(row["version"] for row in road.outbox.derived(uid)) == [1, 1, 2, 2]
+
+
+def test_a_plain_reconstruction_never_looks_at_the_ct_and_runs_once(a_road: Road, tmp_path: Path) -> None:
+    road = a_road
+    road.answers.append(a_result())
+    road.process(acquisition(tmp_path).read_bytes())
+    for slice_file in ct(tmp_path):
+        uid = road.receive(slice_file.read_bytes())
+    road.associations.closed("a1")
+    road.now = after(31)
+    road.assembler.run_once(road.now)
+    road.processor.run_once(road.now)
+    assert [given.ct for given in road.engine.inputs] == [None]
+    assert road.study(uid).state is StudyState.DELIVERING
 
 
 def test_files_of_an_attempt_that_never_committed_are_removed_at_the_start(a_road: Road) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from pipelines.agreement.statistics import bland_altman, detection, holm, paired_test, pearson
+from pipelines.agreement.statistics import bland_altman, detection, holm, paired_test, pearson, unpaired_test
 
 RNG = np.random.default_rng(5)
 
@@ -116,3 +116,20 @@ def test_detection_does_not_depend_on_the_scale_but_on_the_order() -> None:
 def test_what_has_no_answer_is_refused(call: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]
+
+
+def test_groups_that_differ_are_told_apart_and_ranks_are_believed_where_one_is_not_normal() -> None:
+    rng = np.random.default_rng(1)
+    normal, moved, skewed = rng.normal(0, 1, 40), rng.normal(2, 1, 30), rng.lognormal(0, 1.5, 40)
+    found = unpaired_test(normal, moved)
+    assert found.mean_difference == pytest.approx(2.0, abs=0.5)
+    assert found.p() == found.t_p < 1e-6
+    assert unpaired_test(normal, rng.normal(0, 1, 40)).p() > 0.01
+    off = unpaired_test(normal, skewed)
+    assert off.p() == off.mann_whitney_p
+
+
+@pytest.mark.parametrize("second", [[1.0, 2.0], [1.0, 1.0, 1.0], [1.0, 2.0, np.nan]])
+def test_groups_without_a_spread_are_refused(second: list[float]) -> None:
+    with pytest.raises(ValueError, match="group"):
+        unpaired_test([1.0, 2.0, 4.0], second)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipelines.cardiac.left_ventricle import find_left_ventricle
-from pipelines.evaluation.denoising_reading import beat_percent, ejection_fraction, reconstructed
-from pipelines.evaluation.low_dose_table import plans
+from pipelines.evaluation.denoising.low_dose_table import plans
+from pipelines.evaluation.denoising.reading import beat_percent, ejection_fraction, reconstructed
 from pipelines.networks.denoise import Denoised, denoise, load_denoiser
 from pipelines.simulation.acquisition import thin
 from pipelines.simulation.camera import CAMERAS

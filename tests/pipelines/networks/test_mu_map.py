@@ -25,10 +25,15 @@ def shaken(seed: int = 0) -> MuMapNetwork:
     return network.eval()
 
 
-def test_the_map_is_finer_than_the_images() -> None:
-    mu = MuMapNetwork(SMALL, finer=2)(some_images(), torch.ones(1))
-    assert mu.shape == (1, 32, 32, 32)
-    assert MuMapNetwork(SMALL, finer=1)(some_images(), torch.ones(1)).shape == (1, 16, 16, 16)
+def test_the_map_lies_on_the_voxels_of_the_images() -> None:
+    for finer in (1, 2):
+        mu = MuMapNetwork(SMALL, finer)(some_images(), torch.ones(1))
+        assert mu.shape == (1, 16, 16, 16)
+
+
+def test_what_is_folded_into_channels_comes_back_where_it_was() -> None:
+    network, images = MuMapNetwork(SMALL, finer=2), some_images()
+    assert torch.equal(network._parts(network._folded(images)), images)
 
 
 def test_whatever_the_weights_mu_is_that_of_some_tissue() -> None:

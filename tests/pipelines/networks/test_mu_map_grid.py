@@ -71,6 +71,6 @@ def test_a_pose_turns_about_the_middle_and_shifts() -> None:
 
 
 def test_a_part_keeps_its_place() -> None:
-    part = part_of(FINE, 3, 5)
+    part = part_of(FINE, (slice(3, 8), slice(None), slice(None)))
     assert part.shape == (5, 18, 20)
     assert np.allclose(part.position_mm(0, 2, 1), FINE.position_mm(3, 2, 1))

@@ -74,3 +74,20 @@ def test_outside_the_source_the_given_value_holds_and_the_same_grid_is_untouched
     source = volume(np.array(0.15))
     assert resample(source, far, outside=-7.0).values.max() == -7.0
     assert resample(source, GRID) is source
+
+
+@pytest.mark.parametrize(("energy_kev", "water"), [(140.5, WATER_PER_CM), (159.0, 0.1479), (72.0, 0.1909)])
+def test_other_photons_are_attenuated_as_tables_say(energy_kev: float, water: float) -> None:
+    hounsfield = np.broadcast_to(np.array([-1000.0, 0.0, 800.0]), (*GRID.shape[:2], 3))
+    grid = VoxelGrid.axial(hounsfield.shape, (4.0, 4.0, 4.0), (0.0, 0.0, 0.0))
+    mu = mu_from_hounsfield(Volume(hounsfield.astype(np.float32), grid, Unit.HOUNSFIELD), energy_kev).values[0, 0]
+    assert mu[0] == 0.0
+    assert mu[1] == pytest.approx(water, rel=0.01)
+    bone_over_water = {140.5: 1.567, 159.0: 1.53, 72.0: 1.96}[energy_kev]
+    assert mu[2] / mu[1] == pytest.approx(bone_over_water, rel=0.02)
+
+
+def test_photons_that_the_table_does_not_know_are_refused() -> None:
+    ct = volume(np.zeros(GRID.shape), Unit.HOUNSFIELD)
+    with pytest.raises(ValueError, match="known from 60 to 200 keV"):
+        mu_from_hounsfield(ct, 511.0)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from pipelines.geometry import AcquisitionGeometry
-from pipelines.physics.escape import escape
+from pipelines.geometry import AcquisitionGeometry, VoxelGrid
+from pipelines.images import Unit, Volume
+from pipelines.physics.escape import escape, escape_from
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.reconstruct import natural_grid
 
@@ -62,3 +65,23 @@ def test_more_attenuation_on_the_way_lets_less_through_and_elsewhere_changes_not
     on_the_way[2, 16, 15:] = True  # toward the patient's left
     assert (mu.grad.numpy()[on_the_way] < 0).all()
     assert np.abs(mu.grad.numpy()[~on_the_way]).max() < 1e-4 * np.abs(mu.grad.numpy()).max()
+
+
+def test_places_in_the_patient_and_any_grid_give_the_same_as_voxels_of_cubes() -> None:
+    mu, angles = a_mu_map(), [0.0, 60.0, 225.0]
+    grid = VoxelGrid.axial((4, SIDE, SIDE), (VOXEL_MM,) * 3, (30.0, -20.0, 100.0))
+    places_mm = np.array([grid.position_mm(*place) for place in PLACES])
+    upside_down = replace(grid, affine=tuple(tuple(row) for row in _flipped(grid)))
+    expected = escape(mu, VOXEL_MM, torch.tensor(PLACES).float(), angles).numpy()
+    for volume in (
+        Volume(mu.numpy(), grid, Unit.PER_CM),
+        Volume(np.ascontiguousarray(mu.numpy()[::-1]), upside_down, Unit.PER_CM),
+    ):
+        assert np.allclose(escape_from(volume, places_mm, angles), expected, rtol=1e-4)
+
+
+def _flipped(grid: VoxelGrid) -> list[list[float]]:
+    matrix = grid.matrix
+    matrix[:3, 3] = grid.position_mm(grid.shape[0] - 1, 0, 0)
+    matrix[:3, 2] *= -1
+    return [[float(value) for value in row] for row in matrix]

@@ -13,6 +13,7 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
+    MapSource,
     Measurement,
     PipelineInput,
     PipelineResult,
@@ -23,25 +24,44 @@ from pipelines.images import Unit, Volume
 from pipelines.report.colors import VERDICT_COLORS, rgb
 from pipelines.report.page import compose, draw_page
 from pipelines.report.sheet import HEIGHT, WIDTH
-from tests.pipelines.report.results import POPULATION, asked, heart, image, projections, result, written
+from tests.pipelines.report.results import PASS, POPULATION, asked, heart, image, projections, result, written
 
 MU_MAP = Volume(np.full((40, 40, 40), 0.15, np.float32), VoxelGrid.axial((40,) * 3, (8.0,) * 3, (0, 0, 0)), Unit.PER_CM)
 MISSED = Finding(Verdict.WARN, "no left ventricle found: the volume holds no hollow structure; no score was made")
 LONG = "W" * 400 + " " + "the collimator is not known and " * 40
+
+
+def corrected(source: MapSource | None = MapSource.CT, *figures: Measurement, why: str = "") -> PipelineResult:
+    """Return what attenuation correction makes of a study: the heart before and after it, and the map."""
+    made = result(
+        replace(heart(lateral_defect=True), label="not corrected"),
+        replace(heart(), label=f"corrected ({source.value})" if source else "corrected"),
+        more=(
+            Derived(DerivedKind.CORRECTED_RECONSTRUCTION, image(), "OSEM with a mu-map"),
+            Derived(DerivedKind.MU_MAP, MU_MAP, "CT"),
+        ),
+    )
+    settings = (("Attenuation map", why or "from CT by two straight lines"), *made.provenance.settings)
+    return replace(
+        made, provenance=replace(made.provenance, settings=settings, map_source=source), measurements=figures
+    )
+
+
+SHIFT = Measurement("Registration: moved by", 6.2538, "mm")
+TURN = Measurement("Registration: turned by", 1.1, "deg")
+AGREEMENT = Measurement("Registration: outlines agree to", 0.962, "1")
 PAGES: dict[str, tuple[PipelineInput, PipelineResult]] = {
     "one heart": (asked(), result(heart(lateral_defect=True))),
     "one heart without limits": (asked(), result(heart(judged=False))),
-    "attenuation correction": (
-        asked(),
-        result(
-            replace(heart(lateral_defect=True), label="not corrected for attenuation"),
-            replace(heart(), label="corrected for attenuation"),
-            more=(
-                Derived(DerivedKind.CORRECTED_RECONSTRUCTION, image(), "OSEM with a mu-map"),
-                Derived(DerivedKind.MU_MAP, MU_MAP, "CT"),
-            ),
-        ),
+    "attenuation correction": (asked(), corrected(MapSource.CT, SHIFT, TURN, AGREEMENT)),
+    "attenuation correction by networks": (asked(), corrected(MapSource.NETWORK)),
+    "attenuation correction of a camera's reconstruction": (
+        asked(projections=None, reconstruction=image()), corrected(MapSource.VENDOR, why=LONG)
     ),
+    "attenuation correction without a heart": (
+        asked(), replace(corrected(MapSource.CT, *(SHIFT, TURN, AGREEMENT) * 9), hearts=(), findings=(MISSED,))
+    ),
+    "a map of unknown source": (asked(), corrected(None)),
     "denoising": (
         asked(),
         result(
@@ -150,8 +170,48 @@ def test_the_summed_score_is_named_by_stress_or_rest(state: CardiacState, name: 
 def test_two_hearts_lie_one_above_the_other_in_every_orientation() -> None:
     sheet = compose(*PAGES["attenuation correction"])
     labels = [(text.get_position()[1], text.get_text()) for text in sheet.figure.texts if text.get_rotation() == 90.0]
-    order = [words for _, words in sorted(labels, reverse=True) if "corrected for" in words]
-    assert order == ["not corrected for", "corrected for"] * 3
+    order = [words for _, words in sorted(labels, reverse=True) if "corrected" in words]
+    assert order == ["not corrected", "corrected"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("attenuation correction", "CTAC: the map is made of the study's own CT"),
+        ("attenuation correction by networks", "DLAC: the map is made by neural networks from the emission alone"),
+        ("attenuation correction of a camera's reconstruction", "The map is the attenuation map that came with the"),
+        ("attenuation correction without a heart", "CTAC: the map is made of the study's own CT"),
+    ],
+)
+def test_where_the_map_came_from_stands_above_it(name: str, title: str) -> None:
+    words = written(compose(*PAGES[name]))
+    (place,) = (number for number, line in enumerate(words) if line.startswith(title))
+    assert words[place + 1].startswith("Registration: ")
+    assert "transaxial: map" in words
+    assert "coronal: map" in words
+
+
+def test_the_figures_of_the_registration_stand_with_the_map() -> None:
+    words = written(compose(*PAGES["attenuation correction"]))
+    assert "Registration: moved by 6.25 mm, turned by 1.1 \N{DEGREE SIGN}, outlines agree to 0.962" in words
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.WARN, Verdict.QUARANTINE])
+def test_a_check_of_the_registration_stands_with_the_map_in_its_ink(verdict: Verdict) -> None:
+    words = "the attenuation map was moved by 27 mm and turned by 2 degrees"
+    checked = replace(corrected(MapSource.CT), findings=(PASS, Finding(verdict, words)))
+    texts = compose(asked(), checked).figure.texts
+    (told,) = (text for text in texts if text.get_text() == f"Registration: {words}")
+    assert told.get_color() == VERDICT_COLORS[verdict]
+
+
+def test_the_emission_is_drawn_in_color_upon_the_gray_map() -> None:
+    page = draw_page(*PAGES["attenuation correction"]).astype(int)
+    below = page[850:, 60:1090]  # map planes alone
+    colored = below[..., 0] > below[..., 2] + 60
+    gray = (below[..., 0] == below[..., 2]) & (below[..., 0] > 150) & (below[..., 0] < 240)
+    assert colored.sum() > 500
+    assert gray.sum() > 5000
 
 
 def test_without_a_heart_the_page_says_why_in_plain_words() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines.training.learners import AdversarialPair, AveragedNetwork, annealed
+from pipelines.training.learners import AdversarialPair, AveragedNetwork, annealed, faster
 
 ONE = torch.ones(1, 1)
 
@@ -81,3 +83,21 @@ def test_each_of_a_pair_learns_by_its_own_steps_alone() -> None:
     assert (slope(generator), round(slope(discriminator), 4)) == (0.5, 0.49)
     pair.descend("generator", discriminator(generator(ONE)).sum())
     assert (round(slope(generator), 4), round(slope(discriminator), 4)) == (0.49, 0.49)
+
+
+@pytest.mark.parametrize("depth", [3, 4, 8])
+def test_a_step_in_mixed_precision_has_the_gradient_of_an_exact_one(depth: int) -> None:
+    torch.manual_seed(0)
+    seen = torch.rand(1, 16, depth, 6, 6).contiguous(memory_format=torch.channels_last_3d)
+    convolution = nn.Conv3d(16, 32, 3, padding=1).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    gradients = []
+    for context in (faster("cpu", depth), contextlib.nullcontext()):
+        with context:
+            loss = convolution(seen).float().square().mean()
+        gradients.append(torch.autograd.grad(loss, convolution.weight)[0])
+    mixed, exact = gradients
+    assert float((mixed - exact).norm() / exact.norm()) < 0.02
+
+
+def test_volumes_of_two_slices_are_not_sped_up() -> None:
+    assert isinstance(faster("cpu", 2), contextlib.nullcontext)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from pipelines.images import Unit, Volume
 from pipelines.networks.mu_map_grid import posed, working_grid
 from pipelines.physics.attenuation import resample
-from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, draw_sample
+from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, blurred, draw_sample
 from tests.pipelines.training.maps import a_pair, map_grid, tissues
 
 GRIDS = Grids(voxel_mm=16.0, finer=2)
@@ -32,7 +33,7 @@ def center(values: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_the_whole_pair_is_the_map_without_its_table_on_the_finer_grid() -> None:
     sample = LoadedPair(a_pair(0)).whole(GRIDS)
-    assert sample.images.shape == (4, 16, 24, 24)
+    assert sample.images.shape == (4, 32, 48, 48)
     assert sample.mu_per_cm.shape == (32, 48, 48)
     alone = Volume(tissues(map_grid(), 0, table=False)[0].astype(np.float32), map_grid(), Unit.PER_CM)
     fine = Grids(8.0, 1)
@@ -43,15 +44,15 @@ def test_the_whole_pair_is_the_map_without_its_table_on_the_finer_grid() -> None
 def test_images_and_map_move_together() -> None:
     pair = LoadedPair(a_pair(0))
     grid = working_grid(pair.pair.grid, GRIDS.voxel_mm)
-    still = pair.on(grid, 2)
-    moved = pair.on(posed(grid, (0.0, 0.0, 0.0), (32.0, 0.0, 0.0)), 2)
+    still = pair.on(grid)
+    moved = pair.on(posed(grid, (0.0, 0.0, 0.0), (32.0, 0.0, 0.0)))
     for one, other in ((still.images[1], moved.images[1]), (still.mu_per_cm, moved.mu_per_cm)):
         assert np.allclose(center(other) - center(one), [0.0, 0.0, -32.0 / (24 * 16.0)], atol=0.01)
 
 
 def test_the_heart_is_where_the_wall_is_said_to_be() -> None:
     sample = LoadedPair(a_pair(0)).whole(GRIDS)
-    places = sample.wall // 2
+    places = sample.wall
     hot = sample.images[2][places[:, 0], places[:, 1], places[:, 2]].mean()
     assert float(hot) > 3.0 * float(sample.images[2][sample.images[2] > 0.2].median())
 
@@ -74,6 +75,26 @@ def test_some_samples_show_a_single_reconstruction() -> None:
     assert 2 < sum(alike) < 25
 
 
+def test_some_samples_show_the_heart_in_a_small_field_and_ask_for_no_map_outside_of_it() -> None:
+    small = [sample for sample in map(drawn, range(60)) if not bool(sample.field.all())]
+    assert 2 < len(small) < 25
+    for sample in small:
+        assert not sample.has_scatter
+        assert not sample.mu_per_cm[~sample.field].any()
+        assert not sample.images[:, ~sample.field].any()
+        assert sample.field[tuple(sample.wall.T)].all()
+    assert any(len(sample.wall) for sample in small)
+
+
+def test_a_filter_blurs_and_keeps_the_sum() -> None:
+    image = torch.zeros(1, 16, 16, 16)
+    image[0, 8, 8, 8] = 1.0
+    found = blurred(image, 1.5)
+    assert float(found.sum()) == pytest.approx(1.0, rel=1e-5)
+    spread = (found[0].sum(dim=(1, 2)) * (torch.arange(16.0) - 8.0) ** 2).sum()
+    assert float(spread) == pytest.approx(1.5**2, rel=0.1)
+
+
 def test_without_a_scatter_window_none_is_shown() -> None:
     without = LoadedPair(replace(a_pair(0), scatter=None))
     assert not without.whole(GRIDS).has_scatter
@@ -82,7 +103,7 @@ def test_without_a_scatter_window_none_is_shown() -> None:
 def test_a_cut_keeps_places_and_slices_together() -> None:
     for number in range(10):
         sample = drawn(number)
-        assert sample.images.shape[1] == 8
+        assert sample.images.shape[1] == 16
         assert len(sample.known) == len(sample.mu_per_cm) == 16
         assert bool((sample.body[:, 0] < 16).all())
         at = sample.body

@@ -1,0 +1,120 @@
+"""All that one run of a pipeline may look at: from the files of a study to a PipelineInput.
+
+An acquisition comes first; for attenuation correction the CT or the attenuation map that belongs to it is read with it.
+A CT that can't be used does not lose the study: the next source of a map is taken, and the report says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydicom import dcmread
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.ct import read_ct
+from dicomnode.objects.elements import PARSE_ERRORS, texts
+from dicomnode.objects.map_choice import MapChoice, MapSeries, choose_maps, why_chosen
+from dicomnode.objects.reader import read_acquisition, read_volume
+from pipelines.contract import Acquisition, Finding, OptionValue, PipelineInput, Verdict
+from pipelines.images import Volume
+
+ATTENUATION = "ATTN"  # of Corrected Image
+
+
+@dataclass(frozen=True)
+class RunSources:
+    """The instances that one run may use: the acquisition's, then those that a map of its attenuation is made of."""
+
+    acquisition: Path
+    uid: str  # SOP Instance UID of the acquisition
+    choice: MapChoice = field(default_factory=MapChoice)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files, the acquisition's first."""
+        return (self.acquisition, *self.choice.paths)
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """Their SOP Instance UIDs."""
+        return (self.uid, *self.choice.uids)
+
+
+def run_sources(acquisition: Path, uid: str, companions: Sequence[Path]) -> RunSources:
+    """Return what a run uses of a study; `companions` are its CT slices and attenuation maps, if the pipeline asks.
+
+    Raises StudyUnsuitable if the acquisition's header can't be read.
+    """
+    if not companions:
+        return RunSources(acquisition, uid)
+    try:
+        header = dcmread(acquisition, stop_before_pixels=True)
+    except PARSE_ERRORS as error:
+        raise StudyUnsuitable(f"the acquisition can't be read as DICOM ({type(error).__name__})") from None
+    return RunSources(acquisition, uid, choose_maps(header, companions))
+
+
+def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> PipelineInput:
+    """Return the arrays of a run's sources.
+
+    Raises StudyUnsuitable if the acquisition can't be used, or if the rule's option `map` insists on a CT or a vendor's
+    map and none of those that are there can be read.
+    """
+    acquisition = read_acquisition(sources.acquisition)
+    if acquisition.reconstruction is not None:
+        acquisition = _not_corrected(acquisition, sources.acquisition)
+    choice = sources.choice
+    findings = list(choice.findings)
+    wanted = options.get("map", "auto")
+    ct, series = _first_readable(choice.ct, read_ct, findings, insisted=wanted == "ct")
+    mu_map, _ = _first_readable(choice.maps, read_volume, findings, insisted=wanted == "vendor", told=ct is None)
+    return PipelineInput(
+        acquisition,
+        ct,
+        mu_map,
+        options,
+        ct_shares_frame=series is None or series.shares_frame,
+        findings=tuple(findings),
+    )
+
+
+def _first_readable(
+    candidates: Sequence[MapSeries],
+    read: Callable[[Sequence[Path]], Volume],
+    findings: list[Finding],
+    *,
+    insisted: bool,
+    told: bool = True,
+) -> tuple[Volume | None, MapSeries | None]:
+    """Return the best candidate that can be read, and tell which it is and what is wrong with those before it."""
+    refused = []
+    for place, series in enumerate(candidates):
+        try:
+            volume = read(series.paths)
+        except StudyUnsuitable as error:
+            refused.append(f"{series.name} can't be used: {error}")
+            continue
+        findings += [Finding(Verdict.WARN, words) for words in refused]
+        if told:
+            findings.append(why_chosen(series, candidates[place + 1 :]))
+        return volume, series
+    if refused and insisted:
+        raise StudyUnsuitable("; ".join(refused))
+    findings += [Finding(Verdict.WARN, words) for words in refused]
+    return None, None
+
+
+def _not_corrected(acquisition: Acquisition, path: Path) -> Acquisition:
+    """Return a camera's reconstruction, with the assumption that was made of it.
+
+    Raises StudyUnsuitable if it says that attenuation is corrected already: a second correction would be wrong.
+    """
+    stated = texts(dcmread(path, stop_before_pixels=True, specific_tags=["CorrectedImage"]), "CorrectedImage")
+    if ATTENUATION in stated:
+        raise StudyUnsuitable("the reconstruction is corrected for attenuation already (Corrected Image holds ATTN)")
+    if stated:
+        return acquisition
+    words = "Corrected Image is not stated: the reconstruction is taken as not corrected for attenuation"
+    return replace(acquisition, assumptions=(*acquisition.assumptions, words))

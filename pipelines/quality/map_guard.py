@@ -1,0 +1,174 @@
+"""What the guard looks at in a mu-map and in the heart that was corrected with it: anatomy, outline, change, agreement.
+
+Figures of a network's maps are compared with thresholds of its card. Maps that were measured have fixed limits: wide
+ones of anatomy, and how far the registration had to move them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.cardiac.heart_frame import LeftVentricle
+from pipelines.cardiac.polar_map import PolarMap
+from pipelines.cardiac.sampling import Sampler
+from pipelines.cardiac.segments import segment_means
+from pipelines.contract import Finding, Verdict
+from pipelines.images import Volume
+from pipelines.physics.body_outline import SKIN_PER_CM, body_in_emission, body_in_map, dice, seen_slices
+from pipelines.physics.table import without_table
+from pipelines.quality.guard import QUARANTINE, WARN, Check
+
+Float = NDArray[np.float64]
+
+SOFT_PER_CM = 0.10  # denser is soft tissue or bone
+_BONE_PER_CM = 0.175
+_AROUND_HEART_MM = 60.0  # of its center along the body: the slices whose anatomy is looked at
+_USUAL_LUNG_SHARE = 0.30  # of the body there; 0.15 to 0.45 are met
+_USUAL_SOFT_PER_CM = 0.153
+_USUAL_LOG_CORRECTION = 1.5  # logarithm of corrected over uncorrected counts: the heart sends a fifth of its photons
+_FAR_MM = (15.0, 25.0)  # remarked, held
+_TURNED_DEG = (5.0, 10.0)
+_WORSE = 0.03  # of the agreement: less is chance
+_LEAST_AGREEMENT = 0.75
+
+CHECKS = (
+    Check("lung_share", "the lungs of the attenuation map are too large or too small"),
+    Check("soft_tissue", "the soft tissue of the attenuation map is denser or thinner than soft tissue is"),
+    Check("body_outline", "the outline of the body in the attenuation map is not that of the emission"),
+    Check("heart_in_lung", "the heart lies partly in the lung or the air of the attenuation map"),
+    Check("correction", "the correction raises or lowers the heart's counts more than attenuation can"),
+    Check("segment_ratio", "the correction changes some segments far more than others"),
+    Check("factor_spread_percent", "the networks disagree about how much of the heart's radiation is lost"),
+)
+MEASURED_CHECKS = CHECKS[:-1]  # there is but one map
+
+# of maps that were measured; registration errors as real ones have stay below WARN
+MEASURED_LIMITS: Mapping[str, float] = MappingProxyType(
+    {
+        f"lung_share.{WARN}": 0.17,
+        f"lung_share.{QUARANTINE}": 0.24,
+        f"soft_tissue.{WARN}": 0.08,
+        f"soft_tissue.{QUARANTINE}": 0.20,
+        f"body_outline.{WARN}": 0.12,
+        f"body_outline.{QUARANTINE}": 0.25,
+        f"heart_in_lung.{WARN}": 0.15,
+        f"heart_in_lung.{QUARANTINE}": 0.35,
+        f"correction.{WARN}": 0.6,
+        f"correction.{QUARANTINE}": 0.9,
+        f"segment_ratio.{WARN}": 2.2,
+        f"segment_ratio.{QUARANTINE}": 3.0,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """What a correction is judged by: its map and the emission on one grid, the heart, and its polar maps."""
+
+    mu_map: Volume
+    emission: Volume  # not corrected
+    ventricle: LeftVentricle | None
+    polar_before: PolarMap | None = None
+    polar_after: PolarMap | None = None
+    factors: Float | None = None  # what each network's map lets through `[network, place, view]`
+
+
+def map_figures(corrected: Corrected) -> dict[str, float]:
+    """Return the figures of `CHECKS`; the larger, the stranger. NaN is what could not be told."""
+    anatomy = _anatomy(corrected)
+    before, after = corrected.polar_before, corrected.polar_after
+    ratios = np.full(1, np.nan)
+    if before is not None and after is not None:
+        means = [np.array(segment_means(one.counts, one.area_mm2)) for one in (before, after)]
+        ratios = means[1] / np.maximum(means[0], 1e-9)
+    low, high = float(ratios.min()), float(ratios.max())
+    return {
+        **anatomy,
+        "heart_in_lung": _share_in_lung(corrected),
+        "correction": abs(float(np.log(max(float(ratios.mean()), 1e-9))) - _USUAL_LOG_CORRECTION),
+        "segment_ratio": high / max(low, 1e-9),
+        "factor_spread_percent": _spread_percent(corrected.factors),
+    }
+
+
+def wall_places_mm(ventricle: LeftVentricle) -> Float:
+    """Return LPS places `[place, 3]` all over the middle of the ventricle's wall, from the apex to the valve plane."""
+    polar, angle = np.meshgrid(np.radians(np.arange(5.0, 130.0, 10.0)), np.arange(0.0, 360.0, 20.0), indexing="ij")
+    places, _ = ventricle.wall.surface(polar.ravel(), angle.ravel())
+    return np.asarray(places[ventricle.wall.along_mm(places) > ventricle.valve_plane_mm])
+
+
+def why_untold(corrected: Corrected) -> str:
+    """Return in words why some of the figures are NaN; empty if none is."""
+    if corrected.ventricle is None:
+        return "no left ventricle was found"
+    return "map and emission have no slice in common"
+
+
+def moved_findings(
+    moved_mm: float, turned_deg: float, before: float, after: float, *, same_frame: bool = True
+) -> tuple[Finding, ...]:
+    """Return what the registration of a measured map says: how far it was moved and turned, how outlines agree.
+
+    `before` and `after` are Dice coefficients. Without a common frame of reference any way is as good as another, so
+    it is remarked on and only the agreement judged.
+    """
+    words = (
+        f"the attenuation map was moved by {moved_mm:.0f} mm and turned by {turned_deg:.0f}°; the outlines of the body "
+        f"agree to {100 * before:.0f} % before, {100 * after:.0f} % after"
+    )
+    if same_frame and (moved_mm > _FAR_MM[1] or turned_deg > _TURNED_DEG[1]):
+        return (Finding(Verdict.QUARANTINE, f"{words}: more than a patient moves between two scans"),)
+    if after < _LEAST_AGREEMENT or (same_frame and after < before - _WORSE):
+        return (Finding(Verdict.QUARANTINE, f"{words}: the map doesn't fit this patient"),)
+    if not same_frame:
+        words = f"{words}; it has another frame of reference"
+    if not same_frame or moved_mm > _FAR_MM[0] or turned_deg > _TURNED_DEG[0]:
+        return (Finding(Verdict.WARN, f"{words}: check that the map lies right"),)
+    return (Finding(Verdict.PASS, words),)
+
+
+def _anatomy(corrected: Corrected) -> dict[str, float]:
+    """Return how far lungs, soft tissue and outline are from what is usual, in the slices about the heart."""
+    emission, mu_map = corrected.emission, without_table(corrected.mu_map)
+    slices = seen_slices(emission) & mu_map.values.any(axis=(1, 2)) & _about_heart(corrected)
+    body = body_in_map(mu_map)[slices]
+    if not body.any():
+        return dict.fromkeys(("lung_share", "soft_tissue", "body_outline"), float("nan"))
+    inside = mu_map.values[slices][body]
+    soft = inside[(inside > SOFT_PER_CM) & (inside < _BONE_PER_CM)]
+    density = float(np.median(soft)) if soft.size else 0.0
+    return {
+        "lung_share": abs(float(((inside > SKIN_PER_CM) & (inside < SOFT_PER_CM)).mean()) - _USUAL_LUNG_SHARE),
+        "soft_tissue": abs(density / _USUAL_SOFT_PER_CM - 1.0),
+        "body_outline": 1.0 - dice(body, body_in_emission(emission)[slices]),
+    }
+
+
+def _about_heart(corrected: Corrected) -> NDArray[np.bool_]:
+    grid = corrected.mu_map.grid
+    if corrected.ventricle is None:
+        return np.ones(grid.shape[0], dtype=bool)
+    heights = grid.matrix[2, 3] + grid.matrix[2, 2] * np.arange(grid.shape[0])
+    return np.asarray(np.abs(heights - corrected.ventricle.center_mm[2]) <= _AROUND_HEART_MM)
+
+
+def _share_in_lung(corrected: Corrected) -> float:
+    if corrected.ventricle is None:
+        return float("nan")
+    mu = Sampler.of(corrected.mu_map).linear(wall_places_mm(corrected.ventricle))
+    return float((mu < SOFT_PER_CM).mean())
+
+
+def _spread_percent(factors: Float | None) -> float:
+    """Return the standard deviation over the networks of what leaves each place, over all places and in %."""
+    if factors is None or len(factors) < 2:
+        return float("nan")
+    leaving = factors.mean(axis=2)
+    relative = leaving.std(axis=0) / np.maximum(leaving.mean(axis=0), 1e-9)
+    return 100.0 * float(np.sqrt((relative**2).mean()))
