@@ -11,10 +11,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test lint format bench bench-recon chaos accuracy gpu-check fuzz large-study real-files
+.PHONY: help venv peers demo test lint format bench bench-recon chaos service privacy configuration lock wheel accuracy gpu-check fuzz large-study real-files
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 venv: $(INSTALLED) ## build the environment (.venv), once
 
@@ -27,8 +27,8 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@
 
-peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, XMedCon, strace
-	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools medcon strace || \
+peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, XMedCon, strace, Chromium
+	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools medcon strace chromium || \
 		echo "make: the tests that need the missing programs will be skipped"
 
 demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> archive, with pictures
@@ -41,7 +41,7 @@ lint: $(INSTALLED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/mypy -p tests.peers -p tests.chaos -p tests.end_to_end
+	@$(BIN)/mypy -p tests.peers -p tests.chaos -p tests.end_to_end -p tests.service -p tests.privacy -p release
 
 format: $(INSTALLED) ## lay out the code
 	@$(BIN)/ruff format .
@@ -55,6 +55,23 @@ bench-recon: $(INSTALLED) ## speed of the reconstruction
 
 chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (about ten minutes)
 	@$(LOOPBACK) $(BIN)/python -m tests.chaos
+
+service: $(INSTALLED) peers ## the systemd unit under a real systemd (as root; some minutes)
+	@.ci/system-packages systemd-nspawn:systemd-container || true
+	@$(BIN)/python -m pytest tests/service
+
+privacy: $(INSTALLED) peers ## 200 studies, and all that is told of them searched for every identity value (some minutes)
+	@$(LOOPBACK) $(BIN)/python -m pytest tests/privacy -s --timeout 1800
+
+configuration: $(INSTALLED) ## the table of all keys, from the models -> docs/configuration-keys.md
+	@$(BIN)/python -m release.configuration docs/configuration-keys.md
+
+lock: $(INSTALLED) ## pin what is installed here -> release/constraints.txt
+	@$(BIN)/python -m release.lock release/constraints.txt
+
+wheel: $(INSTALLED) ## the package, and all it needs beside it -> dist/
+	@$(BIN)/python -m pip wheel --quiet --wheel-dir dist --constraint release/constraints.txt $(PIP_OPTIONS) .
+	@ls dist/dicomnode-*.whl
 
 accuracy: $(INSTALLED) ## tables of the camera model, the virtual patients and the left ventricle -> docs/ (an hour)
 	@$(BIN)/python -m tests.accuracy.table

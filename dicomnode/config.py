@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, StringConstraints, ValidationError
 
+from dicomnode.config_lines import key_lines, line_of, told
 from dicomnode.errors import ConfigurationError
 
 OptionValue = bool | int | float | str
@@ -30,14 +32,14 @@ class NodeSettings(Section):
     """[node]: who we are, where we listen, where the data lie."""
 
     ae_title: AETitle = "DICOMNODE"
-    host: str = "127.0.0.1"
+    host: str = "127.0.0.1"  # an address of this machine to listen on
     port: Port = 11112
-    data_dir: Path = Path("./data")
-    quiet_s: Annotated[float, Field(ge=0)] = 30
-    max_associations: Annotated[int, Field(ge=1)] = 16
+    data_dir: Path = Path("./data")  # spool, journal, outbox; one running node per folder
+    quiet_s: Annotated[float, Field(ge=0)] = 30  # a study is quiet when nothing came, and nobody sends it, for so long
+    max_associations: Annotated[int, Field(ge=1)] = 16  # at the same time
     max_pdu: Annotated[int, Field(ge=4096, le=1_048_576)] = 131072
-    require_known_peers: bool = True
-    min_free_gb: Annotated[float, Field(ge=0)] = 5
+    require_known_peers: bool = True  # only [[peers]] may associate
+    min_free_gb: Annotated[float, Field(ge=0)] = 5  # less room: instances are refused with A700
 
 
 class TlsSettings(Section):
@@ -112,9 +114,22 @@ class EngineSettings(Section):
 
     kind: Literal["local", "dask"] = "local"
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    timeout_s: Seconds = 600
-    attempts: Annotated[int, Field(ge=1)] = 3
+    timeout_s: Seconds = 600  # for one run of a pipeline
+    attempts: Annotated[int, Field(ge=1)] = 3  # then the study is FAILED
     scheduler: str | None = None
+
+
+UserName = Annotated[str, StringConstraints(min_length=1, max_length=48, pattern=r"^[\w.@\\+-]+$")]
+_THIS_MACHINE = (ip_address("127.0.0.1"), ip_address("::1"))
+
+
+class UserSettings(Section):
+    """[[web.users]]: a person who may look at the page."""
+
+    name: UserName
+    password: SecretStr | None = None  # a hash, made by `dicomnode password`
+    identity: bool = False  # see patients' names and IDs
+    decide: bool = True  # requeue, release and reject studies
 
 
 class WebSettings(Section):
@@ -122,6 +137,13 @@ class WebSettings(Section):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    auth: Literal["none", "password", "proxy"] = "none"
+    users: tuple[UserSettings, ...] = ()
+    certificate: Path | None = None
+    key: Path | None = None
+    user_header: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$")] = "X-Remote-User"
+    proxies: tuple[IPvAnyAddress, ...] = _THIS_MACHINE  # whose header is believed
+    metrics_from: tuple[IPvAnyAddress, ...] = _THIS_MACHINE  # who may read /metrics without being a user
 
 
 class RetentionSettings(Section):
@@ -130,6 +152,42 @@ class RetentionSettings(Section):
     received_days: Annotated[float, Field(ge=0)] = 7
     derived_days: Annotated[float, Field(ge=0)] = 7
     promised_days: Annotated[float, Field(ge=0)] = 365  # received instances whose keeping we promised to a scanner
+    early_below_gb: Annotated[float, Field(ge=0)] = 0  # less room: ended studies go before their time, oldest first
+
+
+class AuditSettings(Section):
+    """[audit]: who did what with whose images (DICOM PS3.15 A.5), to a file, a syslog server, or both."""
+
+    file: Path | None = None
+    syslog: Annotated[str, StringConstraints(pattern=r"^(udp|tcp)://[^/:]+:\d+$|^unix:///.+$")] | None = None
+    identity: bool = False  # patients' IDs in the messages, as the standard has it; else they say "withheld"
+
+
+class MailSettings(Section):
+    """[notify.mail]: the mail server, and who is told."""
+
+    host: str
+    port: Port = 587
+    starttls: bool = True
+    user: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None  # in place of password; for instance a credential of systemd
+    sender: str
+    to: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+Occasion = Literal["held", "failed", "destination_down", "disk_low", "silent"]
+
+
+class NotifySettings(Section):
+    """[notify]: whom to tell what needs a person; without mail and webhook, nobody."""
+
+    on: tuple[Occasion, ...] = ("held", "failed", "destination_down", "disk_low", "silent")
+    mail: MailSettings | None = None
+    webhook: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None  # is sent JSON by POST
+    destination_down_s: Seconds = 1800  # a delivery that was tried has waited for so long
+    disk_low_gb: Annotated[float, Field(ge=0)] = 20  # above node.min_free_gb, so that there is time
+    silent_h: Annotated[float, Field(ge=0)] = 0  # nothing was received for so long; 0: never said
 
 
 class LogSettings(Section):
@@ -151,6 +209,8 @@ class Config(Section):
     web: WebSettings = WebSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
+    notify: NotifySettings = NotifySettings()
 
     def destination(self, name: str) -> DestinationSettings:
         """Return the destination of this name.
@@ -212,9 +272,9 @@ def load(path: Path | None) -> Config:
     try:
         config = Config.model_validate(document)
     except ValidationError as error:
-        raise ConfigurationError("\n".join(_mistake(path, lines, item) for item in error.errors())) from None
+        raise ConfigurationError("\n".join(told(path, lines, item, Config) for item in error.errors())) from None
     mistakes = [
-        f"{path}:{_line(lines, location)}: {'.'.join(map(str, location))}: {message}"
+        f"{path}:{line_of(lines, location)}: {'.'.join(map(str, location))}: {message}"
         for location, message in cross_mistakes(config)
     ]
     if mistakes:
@@ -245,7 +305,41 @@ def cross_mistakes(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
             mistakes.append((("destinations", index, "tls"), "needs a [tls] table with certificate, key and ca"))
     if config.engine.kind == "dask" and not config.engine.scheduler:
         mistakes.append((("engine", "kind"), 'kind = "dask" needs engine.scheduler = "tls://host:port"'))
-    return mistakes
+    return mistakes + [(("web", *key), message) for key, message in _web_mistakes(config.web)]
+
+
+_PASSWORD_HASH = re.compile(r"scrypt\$\d+\$\d+\$\d+\$[\w+/=]+\$[\w+/=]+")
+
+
+def _web_mistakes(web: WebSettings) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield what would open the page to people whom nobody asked who they are."""
+    encrypted = web.certificate is not None and web.key is not None
+    if (web.certificate is None) != (web.key is None):
+        yield ("certificate",), "certificate and key belong together; name both or none"
+    if web.port and not _is_loopback(web.host):
+        if web.auth == "none":
+            yield (
+                ("host",),
+                f'{web.host} can be reached by others; set auth = "password" or "proxy", or a loopback host',
+            )
+        elif web.auth == "password" and not encrypted:
+            yield ("auth",), f"passwords would cross the network to {web.host} in the clear; set certificate and key"
+    if web.auth != "none" and not web.users:
+        yield ("auth",), f'auth = "{web.auth}" needs a [[web.users]] table for each person'
+    names = [user.name for user in web.users]
+    for index, user in enumerate(web.users):
+        if user.name in names[:index]:
+            yield ("users", index, "name"), f"the name {user.name!r} is used twice; give each its own"
+        hashed = user.password.get_secret_value() if user.password else ""
+        if web.auth == "password" and not _PASSWORD_HASH.fullmatch(hashed):
+            yield ("users", index, "password"), "is no hash of a password; make one with `dicomnode password`"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _fetch_mistakes(index: int, rule: RuleSettings, known: Sequence[str]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -271,66 +365,3 @@ def _peer_mistakes(peer: PeerSettings, tls: TlsSettings | None) -> list[tuple[st
     if peer.password is not None and peer.user is None:
         mistakes.append(("password", "needs a user"))
     return mistakes
-
-
-_TABLE = re.compile(r"^\s*\[(\[)?\s*([^\]]+?)\s*\]")
-_KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+(?:\s*\.\s*[A-Za-z0-9_\-]+)*|\"[^\"]*\")\s*=")
-
-
-def key_lines(text: str) -> dict[tuple[str | int, ...], int]:
-    """Return the line of each table and key; tomllib keeps no positions, and a mistake must name its line."""
-    lines: dict[tuple[str | int, ...], int] = {}
-    counts: dict[str, int] = {}
-    table: tuple[str | int, ...] = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        if found := _TABLE.match(line):
-            parts: tuple[str | int, ...] = tuple(part.strip() for part in found[2].split("."))
-            if found[1]:
-                counts[found[2]] = counts.get(found[2], -1) + 1
-                parts = (*parts, counts[found[2]])
-            elif parts[0] in counts:
-                parts = (parts[0], counts[str(parts[0])], *parts[1:])
-            table = parts
-            lines.setdefault(table, number)
-        elif found := _KEY.match(line):
-            lines.setdefault((*table, *(part.strip().strip('"') for part in found[1].split("."))), number)
-    return lines
-
-
-def _line(lines: Mapping[tuple[str | int, ...], int], location: tuple[str | int, ...]) -> int:
-    while location:
-        if location in lines:
-            return lines[location]
-        location = location[:-1]
-    return 1
-
-
-def _mistake(path: Path, lines: Mapping[tuple[str | int, ...], int], item: Any) -> str:
-    location = tuple(item["loc"])
-    key = ".".join(str(part) for part in location)
-    if item["type"] == "extra_forbidden":
-        message = f"unknown key; {_known_keys(location)}"
-    elif item["type"] == "missing":
-        message = "is missing and has no default; add it"
-    else:
-        message = f"{item['msg']} (found {item['input']!r})"
-    return f"{path}:{_line(lines, location)}: {key}: {message}"
-
-
-def _known_keys(location: tuple[str | int, ...]) -> str:
-    model: Any = Config
-    for part in location[:-1]:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _section_of(model.model_fields[part].annotation)
-        if model is None:
-            return "remove it"
-    return f"known here are: {', '.join(model.model_fields)}"
-
-
-def _section_of(annotation: Any) -> Any:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for part in getattr(annotation, "__args__", ()):
-        if (found := _section_of(part)) is not None:
-            return found
-    return None

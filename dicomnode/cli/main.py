@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from dicomnode.cli import (  # noqa: F401 - they add their commands
     attenuation_evaluation,
+    backup,
     conformance,
     demo,
     evaluation,
@@ -19,7 +20,9 @@ from dicomnode.cli import (  # noqa: F401 - they add their commands
     mu_map_training,
     network,
     own_studies_evaluation,
+    password,
     pipelines,
+    reload,
     retraining_evaluation,
     search,
     service,

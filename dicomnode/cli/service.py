@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,12 +17,12 @@ from dicomnode.telemetry import configure_logging
 @app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run the node in the foreground until SIGTERM or SIGINT."""
-    settings = load_config(config)
+    settings = usable_config(config)
     configure_logging(settings.log.level, settings.log.format)
     from dicomnode.node import Node  # loads the network and the journal, which the other commands do not need
+    from dicomnode.systemd import ServiceManager
 
-    _refuse_what_is_not_built(settings, config)
-    node = Node(settings)
+    node = Node(settings, lambda: usable_config(config), ServiceManager.from_environment(os.environ))
     node.stop_on_signals()
     node.start()
     print("ready", flush=True)
@@ -32,13 +33,10 @@ def serve(config: ConfigOption = None) -> None:
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Read and validate the configuration and print it as it takes effect."""
-    settings = load_config(config)
-    from dicomnode.network.tls import server_context
-    from dicomnode.objects.keywords import rule_keywords
-
-    _refuse_what_is_not_built(settings, config)
-    rule_keywords(settings.rules)
+    settings = usable_config(config)
     if settings.tls is not None:
+        from dicomnode.network.tls import server_context
+
         server_context(settings.tls)
     json.dump(settings.model_dump(mode="json"), sys.stdout, indent=2)
     print()
@@ -97,6 +95,16 @@ def _status(settings: Config) -> dict[str, Any]:
         "engine": {"kind": settings.engine.kind, "device": settings.engine.device},
         "models": [],
     }
+
+
+def usable_config(option: Path | None) -> Config:
+    """Return the configuration that takes effect. Raises ConfigurationError, also for what only the node can tell."""
+    settings = load_config(option)
+    from dicomnode.objects.keywords import rule_keywords
+
+    _refuse_what_is_not_built(settings, option)
+    rule_keywords(settings.rules)
+    return settings
 
 
 def _refuse_what_is_not_built(settings: Config, option: Path | None) -> None:

@@ -19,6 +19,7 @@ from dicomnode.study import Study, StudyState
 
 if TYPE_CHECKING:  # the module behind it loads the database
     from dicomnode.store.opened import Stores
+    from dicomnode.store.outbox import Delivery
 
 UidArgument = Annotated[str, typer.Argument(help="The Study Instance UID.")]
 
@@ -43,7 +44,14 @@ def list_studies(
 
 
 @app.command()
-def show(study_uid: UidArgument, as_json: JsonOption = False, config: ConfigOption = None) -> None:
+def show(
+    study_uid: UidArgument,
+    identity: Annotated[
+        bool, typer.Option("--identity", help="Show a destination's own words, too: they may name the patient.")
+    ] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
     """Print a study's whole story: every move with its reason, the derived instances, each delivery."""
     with _stores(load_config(config)) as stores:
         study = stores.journal.study(study_uid) if stores else None
@@ -55,7 +63,7 @@ def show(study_uid: UidArgument, as_json: JsonOption = False, config: ConfigOpti
             "received": [_received(i) for i in stores.journal.instances(study_uid)],
             "conflicts": [_received(i) for i in stores.journal.instances(study_uid, kept=False)],
             "derived": [_plain(row) for row in stores.outbox.derived(study_uid)],
-            "deliveries": [_plain(vars(delivery)) for delivery in stores.outbox.deliveries(study_uid)],
+            "deliveries": [_delivery(d, identity) for d in stores.outbox.deliveries(study_uid)],
         }
     if as_json:
         print(json.dumps(story))
@@ -160,6 +168,12 @@ def _received(instance: Any) -> dict[str, Any]:
         "received_at": instance.received_at.isoformat(),
         "version": instance.version,
     }
+
+
+def _delivery(delivery: Delivery, identity: bool) -> dict[str, Any]:
+    from dicomnode.store.outbox import in_our_words
+
+    return _plain(vars(delivery)) | ({} if identity else {"message": in_our_words(delivery.message)})
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

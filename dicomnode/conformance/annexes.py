@@ -43,6 +43,8 @@ def _iods(made: Sequence[CreatedObject]) -> str:
         "IOD Contents: Created SOP Instances",
         "Each in a series of its own in the source's study. An attribute without a value here is computed.",
         table(("Object", "SOP Class", "Series Number", "Series Description"), kinds),
+        "Series Descriptions are those of a study with a CT; where the attenuation map is the camera's own, `CTAC`"
+        " reads `AC`, where networks tell it, `DLAC`.",
         "Copied from the source byte for byte, where it has them (Type 2 ones are otherwise empty):\n\n"
         + ", ".join(sorted(COPIED))
         + ".",

@@ -32,6 +32,7 @@ REQUEST_S = 5.0  # from the TCP connection to the A-ASSOCIATE-RQ (ARTIM, PS3.8 9
 IDLE_S = 60.0  # silence between two requests, after which the Association is ended
 
 AssociationClosed = Callable[[str], None]
+AssociationRejected = Callable[[Guest, Rejection, int], None]
 
 
 class Listener:
@@ -40,7 +41,8 @@ class Listener:
     `receive` is called on the Association's own thread, several at a time. When it returns, the peer is told success;
     InstanceRejected becomes its DIMSE status and comment; OSError and TransientFault become "out of resources", so
     that the peer tries again; anything else "cannot understand", and an error in the log. `association_closed` is
-    called with the name of an Association when it has ended, in whichever way.
+    called with the name of an Association when it has ended, in whichever way; `association_rejected` when
+    peers were rejected, for the same guest and reason once a minute, with the number of times since.
     """
 
     def __init__(
@@ -51,10 +53,11 @@ class Listener:
         receive: Receive,
         association_closed: AssociationClosed,
         commitment: CommitmentService | None = None,
+        association_rejected: AssociationRejected | None = None,
     ) -> None:
         self._node, self._peers, self._tls = node, tuple(peers), tls
         self._receive, self._association_closed = receive, association_closed
-        self._commitment = commitment
+        self._commitment, self._association_rejected = commitment, association_rejected
         self._slots = Slots(node.max_associations)
         self._numbers = itertools.count(1)
         self._rejected = RejectionLog()
@@ -81,6 +84,10 @@ class Listener:
         self._accepting = True
         self._server.start()
         log.info("listening", host=self._node.host, port=self.port, ae_title=self._node.ae_title, tls=bool(context))
+
+    def admit(self, peers: Sequence[PeerSettings]) -> None:
+        """Let these peers associate from now on; open Associations go on, also those of a peer that is gone."""
+        self._peers = tuple(peers)
 
     def stop_accepting(self) -> None:
         """Take no new connections; open Associations go on."""
@@ -140,6 +147,8 @@ class Listener:
                 host=guest.host,
                 count=times,
             )
+            if self._association_rejected is not None:
+                self._association_rejected(guest, reason, times)
         assoc.acse.send_reject(*reason.value)
 
     def _place(self, assoc: DrivenAssociation, guest: Guest) -> Rejection | None:

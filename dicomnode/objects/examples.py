@@ -7,7 +7,7 @@ find; of it the part that it shares with all documents is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -33,12 +33,14 @@ from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.strip import WIDTH
 from dicomnode.objects.virtual_ct import write_ct
 from dicomnode.objects.virtual_study import VirtualStudy
-from pipelines.contract import CardiacState, Derived, DerivedKind, Model, PipelineResult, Provenance
+from pipelines.contract import CardiacState, Derived, DerivedKind, MapSource, Model, PipelineResult, Provenance
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, Volume
 
 _NOON = datetime(2026, 1, 1, 12)
 _RESULT = PipelineResult((), Provenance("", "", models=(Model("(network)", "(version)", "(SHA-256)"),)))
+_WITH_CT = replace(_RESULT, provenance=replace(_RESULT.provenance, map_source=MapSource.CT))
+_MAPPED = (DerivedKind.MU_MAP, DerivedKind.CORRECTED_RECONSTRUCTION, DerivedKind.CORRECTED_SHORT_AXIS)
 _STATED = frozenset({"CS", "US", "AT"})  # VRs whose values are terms of the standard, not measurements
 _COMPUTED = frozenset({
     "Rows", "Columns", "SmallestImagePixelValue", "LargestImagePixelValue", "RotationDirection", "CollimatorType",
@@ -142,7 +144,8 @@ def _images(sources: Sources, path: Path) -> Iterator[CreatedObject]:
         assert data is not None  # noqa: S101 - the example has projections
         pipeline = "denoising" if projected else "attenuation_correction"
         derived = Derived(kind, data, "(how it was made)")
-        made = nuclear.write_derived(sources, path, acquisition, derived, _RESULT, _context(pipeline))
+        result = _WITH_CT if kind in _MAPPED else _RESULT
+        made = nuclear.write_derived(sources, path, acquisition, derived, result, _context(pipeline))
         yield _created(kind.value, dcmread(BytesIO(made.file_bytes)))
 
 

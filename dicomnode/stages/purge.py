@@ -31,17 +31,33 @@ class Purger:
     received_days: float
     derived_days: float
     promised_days: float = 0.0  # longer for received instances whose keeping we promised
+    early_below_gb: float = 0.0  # less room than this: ended studies go before their time
 
     def run_once(self, now: datetime) -> int:
         """Purge every study whose time has come; return how many files were deleted."""
         return sum(self._purge(study, now) for state in ENDED for study in self.journal.studies(state))
 
+    def make_room(self, now: datetime) -> int:
+        """While the disk is short of room, purge studies that have ended, the oldest first; return how many files."""
+        if self.spool.free_gb() >= self.early_below_gb:
+            return 0
+        ended = [study for state in ENDED for study in self.journal.studies(state)]
+        count = 0
+        for study in sorted(ended, key=lambda study: study.updated_at):
+            count += self._remove(study, True, True, now)
+            if self.spool.free_gb() >= self.early_below_gb:
+                break
+        if count:
+            log.warning("files purged before their time", count=count, free_gb=round(self.spool.free_gb(), 2))
+        return count
+
     def _purge(self, study: Study, now: datetime) -> int:
         age = now - study.updated_at
         received = age >= timedelta(days=self.received_days)
         derived = age >= timedelta(days=self.derived_days)
-        if not received and not derived:
-            return 0
+        return self._remove(study, received, derived, now) if received or derived else 0
+
+    def _remove(self, study: Study, received: bool, derived: bool, now: datetime) -> int:
         # rows first: should we die in between, the next start knows by the rows that the files may go
         promised_before = now - timedelta(days=self.promised_days)
         gone = purge_rows(self.journal, study, received, derived, now, promised_before)

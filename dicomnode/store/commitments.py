@@ -160,7 +160,7 @@ class Commitments:
             }  # fmt: skip
         connection.execute(update(deliveries).where(*current).values(**values))
 
-    # --- at the node's start
+    # --- when the node starts or its configuration changes
 
     def ask_again(self, now: datetime) -> int:
         """Make every open request due: its report may have come while the node was away. Returns how many."""
@@ -172,6 +172,9 @@ class Commitments:
         """Take what was sent for delivered: the configuration no longer asks this destination. Returns how many."""
         mine = (deliveries.c.state == DeliveryState.UNCOMMITTED.value, deliveries.c.destination == destination)
         values = {"state": DeliveryState.SENT.value, "message": "commitment is no longer asked for"}
+        with self._journal.reading() as connection:  # asked again and again: others must not wait for nothing
+            if connection.execute(select(deliveries.c.destination).where(*mine).limit(1)).first() is None:
+                return 0
         with self._journal.transaction() as connection:
             return int(connection.execute(update(deliveries).where(*mine).values(**values)).rowcount)
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from typing import TextIO
 from dicomnode.errors import ConfigurationError
 
 _LOCK_TRIES = 10
+_FACTS_LETTERS = 4000
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ def take_lock(path: Path) -> TextIO:
 
     Raises ConfigurationError if another one does.
     """
-    file = path.open("a+", encoding="utf-8")
+    # made if it is not there, and never appended to: `write_facts` replaces what it says
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="utf-8")
     for _ in range(_LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -69,6 +72,14 @@ def take_lock(path: Path) -> TextIO:
     raise ConfigurationError(f"node.data_dir: another node is working on {path.parent}; stop it first")
 
 
+def write_facts(lock: TextIO, facts: Mapping[str, object]) -> None:
+    """Replace what the running node says of itself; padded, so that one write replaces all that is read."""
+    lock.seek(0)
+    lock.write(json.dumps(facts).ljust(_FACTS_LETTERS))
+    lock.flush()
+    lock.truncate()
+
+
 def running(path: Path) -> dict[str, object] | None:
     """Return what the node that holds this lock says of itself; None if none is running."""
     try:
@@ -77,7 +88,14 @@ def running(path: Path) -> dict[str, object] | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None
             except BlockingIOError:
-                facts = json.loads(file.read() or "{}")
-                return facts if isinstance(facts, dict) else {}
+                return _facts(file.read())
     except FileNotFoundError:
         return None
+
+
+def _facts(text: str) -> dict[str, object]:
+    try:
+        facts = json.loads(text)
+    except ValueError:  # a node that has just taken the lock has not said anything yet
+        return {}
+    return facts if isinstance(facts, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,13 @@ ASK_AFTER = timedelta(seconds=2)  # so that one request for commitment names all
 OPEN = (DeliveryState.WAITING, DeliveryState.UNCOMMITTED)
 FAILED = (DeliveryState.REFUSED, DeliveryState.GIVEN_UP, DeliveryState.NOT_COMMITTED)
 DONE = (DeliveryState.SENT, DeliveryState.COMMITTED)
+TAKEN = (*DONE, DeliveryState.UNCOMMITTED, DeliveryState.NOT_COMMITTED)  # the destination has it, whatever it promised
+_COMMENT = re.compile(r"(?<=\(0x[0-9A-F]{4}\)): .*", re.DOTALL)  # a peer's own, after its DIMSE status
+
+
+def in_our_words(sentence: str) -> str:
+    """Return what came of a delivery without the comment that a peer wrote itself: it may name a patient."""
+    return _COMMENT.sub("", sentence)
 
 
 def names(states: Iterable[DeliveryState]) -> list[str]:
@@ -221,8 +229,8 @@ class Outbox:
         failed = connection.execute(DELIVERIES.where(mine, deliveries.c.state.in_(names(FAILED)))).mappings().all()
         if failed:
             first = delivery_of(failed[0])
-            reason = f"{first.destination} {_FAILURE_WORDS[first.state]} {len(failed)} instance(s): {first.message}"
-            self._journal.move(connection, uid, Event.REFUSED, reason, now)
+            words = f"{_FAILURE_WORDS[first.state]} {len(failed)} instance(s): {in_our_words(first.message)}"
+            self._journal.move(connection, uid, Event.REFUSED, f"{first.destination} {words}", now)
         else:
             committed = self._count(connection, uid, DeliveryState.COMMITTED)
             reason = f"{self._count(connection, uid, *DONE)} deliveries done"

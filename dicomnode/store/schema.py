@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,9 @@ from sqlalchemy import (
     TypeDecorator,
     create_engine,
     event,
-    inspect,
 )  # fmt: skip
 
-from dicomnode.errors import ConfigurationError
+from dicomnode.store.migrations import bring_up
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -68,6 +66,7 @@ studies = Table(
     Column("sources", JSON, nullable=False, default=list),
     Column("priority", Integer, nullable=False, default=0),
     Index("studies_by_state", "state", "next_at"),
+    Index("studies_by_arrival", "created_at"),  # the page shows the newest
 )  # fmt: skip
 
 instances = Table(
@@ -141,6 +140,14 @@ deliveries = Table(
     Column("committed_at", UtcTime),
     Index("deliveries_due", "destination", "state", "next_at"),
     Index("deliveries_by_study", "study_instance_uid"),
+    Index("deliveries_sent", "destination", "sent_at"),  # the page shows the last success
+)  # fmt: skip
+
+# how far somebody has followed the moves: the audit trail, the notifications
+readers = Table(
+    "readers", metadata,
+    Column("name", String(32), primary_key=True),
+    Column("position", Integer, nullable=False),  # id of the last move that was followed
 )  # fmt: skip
 
 # our requests for commitment: a report counts only if it names one of these
@@ -185,28 +192,22 @@ fetches = Table(
     Index("fetches_by_companion", "companion"),
 )  # fmt: skip
 
-# Version of the tables, kept in the file itself (PRAGMA user_version), and what leads to it from the one before.
-# Files older than the numbering say 0; they have the tables of version 1. New tables need no step: they are created.
-VERSION = 2
-STEPS: Mapping[int, tuple[str, ...]] = {
-    2: (
-        "ALTER TABLE deliveries ADD COLUMN transaction_uid VARCHAR(64)",
-        "ALTER TABLE deliveries ADD COLUMN asks INTEGER DEFAULT '0' NOT NULL",
-        "ALTER TABLE deliveries ADD COLUMN resends INTEGER DEFAULT '0' NOT NULL",
-        "ALTER TABLE deliveries ADD COLUMN committed_at FLOAT",
-        "ALTER TABLE instances ADD COLUMN promised_at FLOAT",
-    ),
-}
-
 # SQLite before 3.51.3 can corrupt a write-ahead log when it is reset; the rollback journal has no such fault.
 _SAFE_WAL = (3, 51, 3)
 
 
 def open_database(path: Path) -> Engine:
-    """Open (and create) the SQLite file so that a commit is on the disk when it returns; an older one is brought up.
+    """Open (and create) the journal; an older one is brought up.
 
     Raises ConfigurationError if a newer version of this program wrote it.
     """
+    engine = connect(path)
+    bring_up(engine, metadata, path)
+    return engine
+
+
+def connect(path: Path) -> Engine:
+    """Return an engine on the SQLite file by which a commit is on the disk when it returns."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
     # PERSIST overwrites its journal in place, which costs fewer flushes than TRUNCATE and is as durable: with
     # synchronous=FULL the end of a transaction is flushed too, which DELETE leaves out (sqlite.org/pragma.html)
@@ -229,23 +230,4 @@ def open_database(path: Path) -> Engine:
         writes = connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    _bring_up(engine, path)
     return engine
-
-
-def _bring_up(engine: Engine, path: Path) -> None:
-    """Make the file's tables those of this version, in one transaction: a crash in between leaves them as they were."""
-    with engine.execution_options(writes=True).begin() as connection:
-        found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if found > VERSION:
-            raise ConfigurationError(
-                f"{path}: the journal has version {found}, this program knows up to {VERSION}; "
-                "a newer version has worked on this folder, start that one"
-            )
-        if found < VERSION:
-            if inspect(connection).has_table("studies"):
-                for version in range(max(found, 1) + 1, VERSION + 1):
-                    for statement in STEPS[version]:
-                        connection.exec_driver_sql(statement)
-            metadata.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")

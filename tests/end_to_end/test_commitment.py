@@ -104,7 +104,7 @@ def test_archives_that_never_promise_end_in_failed_with_each_reason(start_node: 
         Archive(port, Way.NEW_ASSOCIATION, "LOSES", lambda _uid, _times: True) as loses,
         Archive(port, ae_title="UNABLE", offers_commitment=False) as unable,
     ):
-        soon = {"commitment_wait_s": 1, "give_up_h": 0.004, "commitment_resends": 1}
+        soon = {"commitment_wait_s": 1, "give_up_h": 0.008, "commitment_resends": 1}
         archives = [committing(one, **soon) for one in (silent, loses, unable)]
         node = a_node(start_node, port, *archives)
         uid = send_study(node, tmp_path)
@@ -134,6 +134,19 @@ def test_a_node_that_is_killed_while_it_waits_for_a_promise_asks_again(start_nod
         node.wait_for(uid, "DELIVERED")
         assert states(node, uid) == {COMMITTED}
         assert set(archive.stored.values()) == {1}, "nothing is sent twice"
+
+
+def test_a_reload_can_do_without_promises_and_what_was_sent_is_delivered(start_node: StartNode, tmp_path: Path) -> None:
+    port = free_port()
+    with Archive(port, Way.NEVER) as archive:
+        node = a_node(start_node, port, committing(archive))
+        uid = send_study(node, tmp_path)
+        wait_until_asked(archive, node, uid)
+        text = node.config.read_text()
+        node.config.write_text(text.replace("storage_commitment = true", "storage_commitment = false"))
+        assert node.command_run("reload").stdout.strip() == "in effect now: destinations"
+        node.wait_for(uid, "DELIVERED")
+        assert states(node, uid) == {"SENT"}
 
 
 def test_a_report_that_nobody_asked_for_changes_nothing(start_node: StartNode, tmp_path: Path) -> None:

@@ -32,8 +32,12 @@ class Settings:
     rules: Sequence[Table] | None = None  # None: every TOMO study to `reconstruction` and all destinations
     node: Table = field(default_factory=dict)
     engine: Table = field(default_factory=dict)
+    retention: Table = field(default_factory=dict)
+    audit: Table = field(default_factory=dict)
+    notify: Table = field(default_factory=dict)
     peers: Sequence[Table] = ({"name": "scanner", "ae_title": SCANNER},)
     tls: Table = field(default_factory=dict)  # empty: plain
+    web: Table = field(default_factory=lambda: {"port": 0})
 
 
 def destination(port: int, ae_title: str = "ORTHANC", name: str = "pacs", **more: Any) -> dict[str, Any]:
@@ -91,8 +95,11 @@ class Node(PeerProcess):
         return {
             "node": {**own, **settings.node},
             "engine": {"device": "cpu", "timeout_s": 120, **settings.engine},
-            "web": {"port": 0},
+            "web": settings.web,
             **({"tls": settings.tls} if settings.tls else {}),
+            "retention": settings.retention,
+            "audit": settings.audit,
+            "notify": settings.notify,
             "peers": settings.peers,
             "destinations": settings.destinations,
             "rules": rules,

@@ -24,7 +24,7 @@ from pynetdicom.presentation import build_context
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
 from dicomnode.network.commitment import CommitmentService
-from dicomnode.network.listener import Listener
+from dicomnode.network.listener import AssociationRejected, Listener
 from dicomnode.study import ReceivedInstance
 
 NM = "1.2.840.10008.5.1.4.1.1.20"
@@ -99,11 +99,12 @@ def listening(
     peers: tuple[PeerSettings, ...] = (SCANNER,),
     tls: TlsSettings | None = None,
     commitment: CommitmentService | None = None,
+    rejected: AssociationRejected | None = None,
     **node: object,
 ) -> Iterator[Listener]:
     """Run a listener on a free port."""
     settings = NodeSettings.model_validate({"port": free_port(), **node})
-    listener = Listener(settings, peers, tls, receive or inbox.receive, inbox.closed.append, commitment)
+    listener = Listener(settings, peers, tls, receive or inbox.receive, inbox.closed.append, commitment, rejected)
     listener.start()
     try:
         yield listener

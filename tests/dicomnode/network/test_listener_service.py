@@ -16,6 +16,7 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from dicomnode.config import NodeSettings, PeerSettings
 from dicomnode.errors import ConfigurationError, InstanceRejected, StoreStatus, TransientFault
+from dicomnode.network.admission import Guest, Rejection
 from dicomnode.network.listener import Listener
 from dicomnode.study import ReceivedInstance
 from tests.dicomnode.network.helpers import (
@@ -131,6 +132,19 @@ def test_a_stranger_or_a_wrong_address_is_rejected_for_good_with_the_reason(
         assert read_pdu(sock) == b"\x03\0\0\0\0\x04\0" + bytes((0x01, 0x01, diagnostic))  # A-ASSOCIATE-RJ
         assert listener.open_associations == 0
     assert inbox.closed == []
+
+
+def test_who_is_rejected_again_and_again_is_told_of_once_a_minute() -> None:
+    told: list[tuple[str, Rejection, int]] = []
+
+    def rejected(guest: Guest, reason: Rejection, times: int) -> None:
+        told.append((guest.calling_ae_title, reason, times))
+
+    with listening(Inbox(), rejected=rejected) as listener:
+        for _ in range(2):
+            with connection(listener.port, association_request("STRANGER", "DICOMNODE")) as sock:
+                read_pdu(sock)
+    assert told == [("STRANGER", Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED, 1)]
 
 
 @pytest.mark.parametrize(

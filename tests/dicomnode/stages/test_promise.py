@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import pytest
 
 from dicomnode.config import PeerSettings
 from dicomnode.errors import TransientFault
@@ -10,6 +12,7 @@ from dicomnode.objects.header import read_header
 from dicomnode.stages.promise import Promiser
 from dicomnode.stages.purge import Purger
 from dicomnode.store.promises import Promises
+from dicomnode.store.spool import Spool
 from dicomnode.study import CommitmentReport, CommitmentRequest, Reference, StudyState
 from tests.dicomnode.stages.road import Road
 from tests.factories import a_tomo
@@ -119,14 +122,31 @@ def test_a_peer_that_lost_its_address_is_not_told(a_road: Road) -> None:
     assert camera.run(2) == 0
 
 
-def test_what_was_promised_is_kept_longer_than_what_was_not(a_road: Road) -> None:
-    camera = Camera(a_road)
-    a_road.associations.closed("a1")
+def ignored_after_a_promise(road: Road) -> Camera:
+    """Return a scanner that was promised that its study is kept, which no rule wants."""
+    camera = Camera(road)
+    road.associations.closed("a1")
     camera.ask(camera.here)
     camera.run(1)
-    a_road.assembler = a_road.assembler.__class__(**{**vars(a_road.assembler), "rules": ()})
-    a_road.assembler.run_once(after(100))
+    road.assembler = replace(road.assembler, rules=())
+    road.assembler.run_once(after(100))
+    assert road.study(camera.uid).state is StudyState.IGNORED
+    return camera
+
+
+def test_however_short_of_room_the_disk_is_what_was_promised_stays(
+    a_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = ignored_after_a_promise(a_road)
+    monkeypatch.setattr(Spool, "free_gb", lambda _spool: 0.0)
+    purger = Purger(a_road.journal, a_road.spool, a_road.outbox, 7, 7, 365, early_below_gb=10)
+    assert purger.make_room(after(100 * DAY)) == 0
     assert a_road.study(camera.uid).state is StudyState.IGNORED
+    assert purger.make_room(after(366 * DAY)) == 1
+
+
+def test_what_was_promised_is_kept_longer_than_what_was_not(a_road: Road) -> None:
+    camera = ignored_after_a_promise(a_road)
     purger = Purger(a_road.journal, a_road.spool, a_road.outbox, 7, 7, 365)
     assert purger.run_once(after(100 * DAY)) == 0
     assert a_road.study(camera.uid).state is StudyState.IGNORED

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from dicomnode.stages.purge import Purger
 from dicomnode.stages.receive import register_orphans
 from dicomnode.store.keeping import purge_rows
+from dicomnode.store.spool import Spool
 from dicomnode.study import SendOutcome, StudyState
 from tests.dicomnode.stages.road import Road, a_result
-from tests.factories import a_tomo
+from tests.factories import a_tomo, setting
 from tests.fakes import NOON
 
 OK = SendOutcome.DELIVERED
@@ -61,6 +64,31 @@ def test_an_instance_that_comes_again_after_the_purge_is_kept_anew_and_nothing_i
     assert a_road.study(uid).version == 2
     assert a_road.deliver().sent == []
     assert a_road.study(uid).state is StudyState.DELIVERED
+
+
+def test_a_disk_short_of_room_lets_ended_studies_go_early_the_oldest_first(
+    a_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = delivered(a_road), a_tomo(change=setting(StudyInstanceUID="1.2.9", SOPInstanceUID="1.2.9.1"))
+    a_road.now = NOON + DAY
+    a_road.answers.append(a_result())
+    kept = a_road.process(newer)
+    a_road.deliver(OK, OK, OK, OK)
+    room = iter([9.0, 11.0, 11.0])
+    monkeypatch.setattr(Spool, "free_gb", lambda _spool: next(room))
+    stage = Purger(a_road.journal, a_road.spool, a_road.outbox, 7, 7, early_below_gb=10)
+    assert stage.make_room(NOON + DAY) == 3
+    assert (a_road.study(older).state, a_road.study(kept).state) == (StudyState.PURGED, StudyState.DELIVERED)
+
+
+def test_however_short_of_room_the_disk_is_nothing_undelivered_goes(
+    a_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_road.answers.append(a_result())
+    a_road.process(a_tomo())
+    monkeypatch.setattr(Spool, "free_gb", lambda _spool: 0.0)
+    assert Purger(a_road.journal, a_road.spool, a_road.outbox, 0, 0, early_below_gb=10).make_room(NOON + DAY) == 0
+    assert len(list(a_road.spool.stored())) == 1
 
 
 def test_a_crash_between_row_and_file_leaves_files_that_go_at_the_next_start(a_road: Road) -> None:

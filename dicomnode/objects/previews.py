@@ -1,0 +1,73 @@
+"""Instances as PNG bytes for the web page: small, bounded in work, and without a name for who may not see one."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.elements import PARSE_ERRORS, integer, number, text
+from dicomnode.objects.frames import frame_count
+from dicomnode.objects.pictures import montage
+from dicomnode.objects.report import KIND as REPORT_PAGE
+from dicomnode.objects.strip import HEIGHT as STRIP_HEIGHT
+
+_DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
+_MOST_PIXELS = 1 << 25  # of a page's picture; a gated study of two windows at 128 x 128 has half of that
+_MOST_FRAMES = 20
+
+
+def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
+    """Return a picture of an instance: a color page as it is, of gray frames at most twenty, evenly spread.
+
+    Without `identity` a report page of ours (its `kind` says so) loses the strip that names the patient, and an
+    instance that says it has identity burned in is not shown. Raises StudyUnsuitable with a sentence where there is
+    no picture to show.
+    """
+    try:
+        ds = dcmread(file)
+    except FileNotFoundError:
+        raise StudyUnsuitable("the file is no longer here") from None
+    except PARSE_ERRORS:
+        raise StudyUnsuitable("the instance can't be read") from None
+    _check(ds, identity or kind == REPORT_PAGE)
+    try:
+        pixels = np.asarray(ds.pixel_array)
+    except _DECODE_ERRORS:
+        raise StudyUnsuitable("the pixels can't be decoded") from None
+    if text(ds, "PhotometricInterpretation") == "RGB" and pixels.ndim == 3:
+        hidden = STRIP_HEIGHT if kind == REPORT_PAGE and not identity else 0
+        return _png(pixels[hidden:].astype(np.uint8))
+    if (integer(ds, "SamplesPerPixel") or 1) != 1:
+        raise StudyUnsuitable("there is no picture of color frames")
+    return _png(_gray(pixels.reshape(-1, *pixels.shape[-2:]), ds))
+
+
+def _check(ds: Dataset, burned_in_allowed: bool) -> None:
+    if text(ds, "BurnedInAnnotation").upper() == "YES" and not burned_in_allowed:
+        raise StudyUnsuitable("the picture says that it names the patient")
+    pixels = (integer(ds, "Rows") or 0) * (integer(ds, "Columns") or 0) * frame_count(ds)
+    if not 0 < pixels * (integer(ds, "SamplesPerPixel") or 1) <= _MOST_PIXELS:
+        raise StudyUnsuitable("the instance has no pixels, or too many for a picture")
+
+
+def _gray(frames: NDArray[Any], ds: Dataset) -> NDArray[np.uint8]:
+    """Return frames side by side: counts dark on white, a single CT slice light on black in a window for tissue."""
+    if text(ds, "Modality") == "CT":
+        hounsfield = frames[0] * (number(ds, "RescaleSlope") or 1.0) + (number(ds, "RescaleIntercept") or 0.0)
+        return np.asarray(np.rint(np.clip((hounsfield + 160) / 400, 0, 1) * 255), dtype=np.uint8)
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)
+    return np.rint(255 * (1 - montage(np.maximum(frames[chosen], 0)))).astype(np.uint8)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,63 @@
+"""Pictures for the page: bounded, readable, and discreet."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.previews import preview_png
+from tests.factories import a_tomo, as_file, quick_dataset
+
+
+def written(folder: Path, content: bytes) -> Path:
+    path = folder / "a.dcm"
+    path.write_bytes(content)
+    return path
+
+
+def seen(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)))
+
+
+def test_of_many_frames_twenty_are_shown(tmp_path: Path) -> None:
+    file = written(tmp_path, a_tomo(views=60, rows=5, columns=8))
+    assert seen(preview_png(file, identity=False)).shape == (2 * 2 * 5, 10 * 2 * 8)
+
+
+def test_a_ct_slice_is_light_where_it_is_dense(tmp_path: Path) -> None:
+    stored = np.array([[0, 1064, 4000, 0]], dtype=np.uint16)  # air, soft tissue, bone; minus 1000 for Hounsfield units
+    ds = quick_dataset(
+        Modality="CT", Rows=1, Columns=4, RescaleSlope=1, RescaleIntercept=-1000, PixelData=stored.tobytes()
+    )
+    assert seen(preview_png(written(tmp_path, as_file(ds)), identity=False)).tolist() == [[0, 143, 255, 0]]
+
+
+def test_a_picture_that_says_it_names_the_patient_is_shown_only_to_who_may_see_it(tmp_path: Path) -> None:
+    file = written(tmp_path, as_file(quick_dataset(BurnedInAnnotation="YES")))
+    with pytest.raises(StudyUnsuitable, match="names the patient"):
+        preview_png(file, identity=False)
+    assert preview_png(file, identity=True).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"no DICOM at all", "can't be read"),
+        (as_file(quick_dataset(PixelData=None)), "can't be decoded"),
+        (as_file(quick_dataset(Rows=None)), "no pixels"),
+        (as_file(quick_dataset(Rows=60000, Columns=60000)), "too many for a picture"),
+    ],
+)
+def test_what_has_no_picture_says_so(tmp_path: Path, content: bytes, reason: str) -> None:
+    with pytest.raises(StudyUnsuitable, match=reason):
+        preview_png(written(tmp_path, content), identity=True)
+
+
+def test_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StudyUnsuitable, match="no longer here"):
+        preview_png(tmp_path / "gone.dcm", identity=True)
