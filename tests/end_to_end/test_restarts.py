@@ -79,20 +79,3 @@ def test_a_killed_child_costs_an_attempt_and_not_the_study(
         os.kill(pid, signal.SIGKILL)
     delivered_once(node, orthanc, uids)
     assert node.alive
-
-
-def test_a_study_that_takes_its_child_down_every_time_is_set_aside(
-    start_node: StartNode, uids: StudyUids, tmp_path: Path
-) -> None:
-    node = start_node(Settings(destinations=[destination(1)], engine={"attempts": 2}))
-    assert dcmtk.store(node.port, [write(small_tomo(uids), tmp_path / "a.dcm")]).accepted
-
-    def killed_until_given_up() -> str | None:
-        for pid in node.children():
-            os.kill(pid, signal.SIGKILL)
-        state: str = node.studies()[uids.study]["state"]
-        return state if state in {"FAILED", "HELD", "DELIVERING"} else None
-
-    assert eventually(killed_until_given_up, "the study to be set aside", timeout_s=120) == "FAILED"
-    assert node.studies()[uids.study]["attempts"] == 2
-    assert dcmtk.echo(node.port), "the node itself goes on"
