@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dicomnode.cli.app import JsonOption
-from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.cli.evaluation import ModelsOption, RunOption, evaluate, refusals, show_run
+from dicomnode.cli.processes import JobsOption, in_processes
 
 
 @evaluate.command("attenuation")
 def attenuation(
-    out: Annotated[Path, typer.Option(help="Where tables, figures and records go; the same command goes on there.")],
+    out: RunOption,
     seed: Annotated[
         int, typer.Option(min=0, help="Of the cohort; no network may have learned from its test patients.")
     ] = 30,
     patients: Annotated[int | None, typer.Option(min=2, help="Only so many of the 15 test patients.")] = None,
     others: Annotated[int, typer.Option(min=0, help="So many of them on each other camera, too.")] = 6,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    jobs: JobsOption = 1,
     model: Annotated[str, typer.Option(help="What the mu-map network is called.")] = "mu-map",
-    models: Annotated[Path | None, typer.Option(help="A folder with a site's own models.")] = None,
+    models: ModelsOption = None,
     paper: Annotated[
         Path | None, typer.Option(help="Where the paper's network was trained to (train mu-map --model paper).")
     ] = None,
@@ -39,18 +38,12 @@ def attenuation(
     from pipelines.evaluation.attenuation.models import ModelChoice
 
     choice = ModelChoice(model, models, paper)
-    try:
+    with refusals():
         loaded = run.open_run(out, seed, choice)
-    except run.OtherRun as error:
-        raise typer.BadParameter(str(error), param_hint="--out") from None
-    except run.UnusableNetworks as error:
-        raise typer.BadParameter(str(error), param_hint="--model, --models, --paper") from None
     orders = run.scan_orders(out, seed, choice, patients, others)
     records = tuple(in_processes(run.scan_record, orders, jobs, "Scans"))
     size = loaded.paper.words if loaded.paper else "not trained"
     material = Material.of(records, out / run.SCANS, size)
     document = tables.write_tables(tables.Evaluation(material, loaded.described, loaded.sha256, seed), out)
     left_out = draw_all(material, out / "figures")
-    print(json.dumps(document) if as_json else (out / "tables.md").read_text())
-    for figure in left_out:  # not among what is printed as one document
-        print(f"figure {figure.name} left out: {figure.reason}", file=sys.stderr)
+    show_run(document, out, left_out, as_json)

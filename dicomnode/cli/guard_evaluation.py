@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from dicomnode.cli.app import JsonOption
-from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.cli.evaluation import ModelsOption, evaluate, show
+from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import calibrate_guard, named_device, read_archive, training
 
 
@@ -21,8 +21,8 @@ def guard(
     studies: Annotated[int, typer.Option(min=1, max=1000, help="Sound studies.")] = 200,
     damaged: Annotated[int, typer.Option(min=0, help="On so many of them every kind of damage is tried.")] = 20,
     model: Annotated[str, typer.Option(help="The denoiser, or the mu-map network.")] = "denoiser",
-    models: Annotated[Path | None, typer.Option(help="The folder it lies in; else those that are shipped.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    models: ModelsOption = None,
+    jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write which damage to a study or a network the guard notices, and how often it is wrong about sound studies.
@@ -37,10 +37,7 @@ def guard(
         raise typer.BadParameter(str(error), param_hint="--model, --models") from None
     chosen = _Asked(out, studies, damaged, model, models, jobs)
     document, tables = _of_mu_maps(chosen) if of_maps else _of_denoiser(chosen)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(tables)
-    print(json.dumps(document) if as_json else tables)
+    show(document, tables, out, as_json)
 
 
 @dataclass(frozen=True)

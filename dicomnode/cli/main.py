@@ -14,7 +14,7 @@ from dicomnode.cli import (  # noqa: F401 - they add their commands
     backup,
     conformance,
     demo,
-    evaluation,
+    denoising_evaluation,
     guard_evaluation,
     limits,
     mu_map_training,

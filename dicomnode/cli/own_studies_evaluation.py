@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from dicomnode.cli.app import JsonOption
-from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.cli.evaluation import ModelsOption, evaluate, show
+from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import read_archive
 from dicomnode.errors import StudyUnsuitable
 
@@ -27,9 +27,9 @@ def own_studies(
         list[str], typer.Option(help=f"Shares of the full counts, {DOSES} unless said; may be given again.")
     ] = [DOSES],  # noqa: B006 - typer reads it, nobody changes it
     model: Annotated[str, typer.Option(help="What the denoiser is called.")] = "denoiser",
-    models: Annotated[Path | None, typer.Option(help="The folder it lies in; else those that are shipped.")] = None,
+    models: ModelsOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the thinning.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write how the denoiser does on your own studies: low doses made of full ones, and compared with them.
@@ -52,10 +52,7 @@ def own_studies(
     if not records:
         raise StudyUnsuitable(f"none of {len(orders)} studies could be evaluated; the first: {made[0]}")
     own = own_studies_tables.OwnStudies(tuple(records.values()), load_networks(model, models)[0], evidence, seed)
-    document, tables = own_studies_tables.as_json(own), own_studies_tables.as_markdown(own)
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(tables)
-    print(json.dumps(document) if as_json else tables)
+    show(own_studies_tables.as_json(own), own_studies_tables.as_markdown(own), out, as_json)
 
 
 @dataclass(frozen=True)

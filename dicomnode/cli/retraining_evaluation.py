@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from dicomnode.cli.app import JsonOption
-from dicomnode.cli.evaluation import evaluate, in_processes
+from dicomnode.cli.evaluation import evaluate, show
+from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import shown_training
 from dicomnode.errors import StudyUnsuitable
 
@@ -22,7 +22,7 @@ def retraining(
     train: Annotated[int, typer.Option(min=2, help="The site's patients to learn from.")] = 40,
     test: Annotated[int, typer.Option(min=2, help="The site's patients to test on.")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Of the patients and of the training.")] = 91,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Write how the denoiser does at another site: as shipped, trained on there, and trained there alone.
@@ -42,7 +42,4 @@ def retraining(
         raise StudyUnsuitable(str(error)) from None
     measured = in_processes(functools.partial(site.measure, folder=out), unseen, jobs, "Test patients")
     samples = [sample for patient in measured for sample in patient]
-    document, table = site.as_json(samples, minutes, train), site.as_markdown(samples, minutes, train)
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(table)
-    print(json.dumps(document) if as_json else table)
+    show(site.as_json(samples, minutes, train), site.as_markdown(samples, minutes, train), out, as_json)

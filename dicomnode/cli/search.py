@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from dicomnode.cli.app import JsonOption, app
-from dicomnode.cli.evaluation import in_processes
+from dicomnode.cli.evaluation import refusals, show_run
 from dicomnode.cli.mu_map_folder import read_pairs
+from dicomnode.cli.processes import in_processes
 from dicomnode.cli.training import named_device
 from dicomnode.errors import StudyUnsuitable
 
@@ -55,19 +55,17 @@ def search(
     pairs, evidence = _pairs(data, out / "pairs", scans, jobs)
     usual = None if minutes_per_run is not None else epochs or float(EPOCHS)
     settings = run.SearchSettings(seed, usual, minutes_per_run, width_share)
+    records = []
     try:
-        trainings = run.search(split_pairs(pairs), settings, budget, out, evidence=evidence, device=place)
-        records = []
-        for record in trainings:
-            records.append(record)
-            _tell(record, budget)
+        with refusals():
+            for record in run.search(split_pairs(pairs), settings, budget, out, evidence=evidence, device=place):
+                records.append(record)
+                _tell(record, budget)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from None
-    except run.OtherSearch as error:
-        raise typer.BadParameter(str(error), param_hint="--out") from None
     document = tables.write_tables(records, evidence, out)
     save(draw_choices(records, evidence), out / "figures" / "fig_03_choices.png")
-    print(json.dumps(document) if as_json else (out / "tables.md").read_text())
+    show_run(document, out, (), as_json)
 
 
 def _pairs(data: Path | None, kept: Path, scans: int, jobs: int) -> tuple[list[Any], str]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicomnode.cli.app import app
-from dicomnode.cli.processes import use_one_thread
+from dicomnode.cli.processes import JobsOption, use_one_thread
 from dicomnode.cli.virtual import STATES, Kind, Member, Settings, Written, write_study
 
 
@@ -65,7 +65,7 @@ def simulate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")] = 0,
-    jobs: Annotated[int, typer.Option(min=1, max=256, help="How many processes work at the same time.")] = 1,
+    jobs: JobsOption = 1,
     dose: Annotated[float, typer.Option(min=0.01, max=1.0, help="The share of the counts that is kept.")] = 1.0,
     gated: Annotated[bool, typer.Option("--gated", help="Eight gates of the cardiac cycle.")] = False,
     ct: Annotated[bool, typer.Option("--ct", help="A low-dose CT for attenuation correction, too.")] = False,

@@ -6,7 +6,6 @@ scans/<scan>.json   and <scan>.npz: one scan (`record`, `arrays`)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipelines.evaluation.attenuation.arrays import write_arrays
 from pipelines.evaluation.attenuation.cases import evaluate
 from pipelines.evaluation.attenuation.models import ModelChoice, Models, load_models
 from pipelines.evaluation.attenuation.record import ScanRecord, read_record, scan_name, write_record
-from pipelines.networks.weights import WeightsError, write_whole
+from pipelines.evaluation.run_folder import begin, usable
 from pipelines.simulation.cohort import Split, StudyPlan, plan_attenuation_cohort
 from pipelines.simulation.virtual_patient import REVISION
 
@@ -25,14 +24,6 @@ SCANS = "scans"  # the folder
 CAMERA = "symbia"  # parallel holes with a scatter window: all methods and both roads can be tried
 OTHERS = ("iq-spect", "discovery", "prospect", "brightview")  # the paper's own first, of which reconstructions are had
 SEED = 30  # of the cohort; trainings use others
-
-
-class OtherRun(ValueError):
-    """The folder holds records of another run; the message says in what they differ."""
-
-
-class UnusableNetworks(ValueError):
-    """The networks to be judged can't be used; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +47,8 @@ def open_run(folder: Path, seed: int, models: ModelChoice) -> Models:
     Raises OtherRun if the folder holds records that were made otherwise, UnusableNetworks if weights are missing or
     damaged.
     """
-    try:
-        loaded = load_models(models)
-    except WeightsError as error:
-        raise UnusableNetworks(str(error)) from None
-    stated = _stated(seed, loaded)
-    path = folder / "run.json"
-    if path.exists():
-        _compare(path, stated)
-    (folder / SCANS).mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(stated, indent=2) + "\n").encode())
+    loaded = usable(lambda: load_models(models))
+    begin(folder, _stated(seed, loaded), [SCANS])
     return loaded
 
 
@@ -79,19 +62,6 @@ def _stated(seed: int, models: Models) -> dict[str, object]:
         "networks": dict(sorted(models.sha256.items())),
         "normal limits": [one.sha256 for one in limits if one is not None],
     }
-
-
-def _compare(path: Path, stated: dict[str, object]) -> None:
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise OtherRun(f"{path} can't be read ({error}): choose another folder") from None
-    other = [name for name in stated if before.get(name) != stated[name]]
-    if other:
-        raise OtherRun(
-            f"{path.parent} holds records made otherwise: {', '.join(other)} differ{'s' if len(other) == 1 else ''} "
-            "from those of this run. Choose another folder, or delete that one"
-        )
 
 
 def plans_of(seed: int, patients: int | None = None) -> tuple[StudyPlan, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from pipelines.evaluation import run_folder
 from pipelines.evaluation.attenuation.goals import goals_table
 from pipelines.evaluation.attenuation.heart_tables import (
     agreement_table,
@@ -18,7 +18,7 @@ from pipelines.evaluation.attenuation.heart_tables import (
 )
 from pipelines.evaluation.attenuation.map_tables import map_table
 from pipelines.evaluation.attenuation.material import Material
-from pipelines.evaluation.attenuation.paired_tests import paired_tests_table
+from pipelines.evaluation.attenuation.paired_tests import tests_between_methods
 from pipelines.evaluation.attenuation.paper import SOURCE
 from pipelines.evaluation.attenuation.patient_tables import literature_table, patients_table
 from pipelines.evaluation.attenuation.record import Frame
@@ -51,7 +51,7 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
         goals_table(material), map_table(material), agreement_table(material, Frame.OWN),
         agreement_table(material, Frame.COMMON), bland_altman_table(material), deficit_table(material),
         truth_table(material), camera_table(material), misregistration_table(material), registration_table(material),
-        paired_tests_table(material), literature_table(), patients_table(evaluation.seed),
+        tests_between_methods(material), literature_table(), patients_table(evaluation.seed),
     )  # fmt: skip
     return tuple(table for table in found if table is not None)
 
@@ -85,9 +85,7 @@ def write_tables(evaluation: Evaluation, out: Path) -> dict[str, object]:
     """Write `tables.md` and `tables.json`, and return what `tables.json` holds."""
     tables = tables_of(evaluation)
     document = as_json(evaluation, tables)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(as_markdown(evaluation, tables))
+    run_folder.write_tables(out, document, as_markdown(evaluation, tables))
     return document
 
 

@@ -7,7 +7,6 @@ normals/<n>.json    one normal heart (`detection`)
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,20 +24,12 @@ from pipelines.evaluation.denoising.detection import (
 from pipelines.evaluation.denoising.low_dose_table import CAMERA, plans
 from pipelines.evaluation.denoising.methods import STRENGTHS, ModelChoice, Models, load_models
 from pipelines.evaluation.denoising.record import PatientRecord, read_record, write_record
-from pipelines.networks.weights import WeightsError, write_whole
+from pipelines.evaluation.run_folder import begin, usable
 from pipelines.simulation.cohort import StudyPlan
 from pipelines.simulation.virtual_patient import REVISION
 
 EVALUATION = 2  # grows whenever a record comes to mean something else
 PATIENTS, NORMALS = "patients", "normals"  # the folders
-
-
-class OtherRun(ValueError):
-    """The folder holds records of another run; the message says in what they differ."""
-
-
-class UnusableNetworks(ValueError):
-    """The networks to be judged can't be used; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +56,8 @@ def open_run(folder: Path, seed: int, models: ModelChoice) -> Models:
     Raises OtherRun if the folder holds records that were made otherwise, UnusableNetworks if weights are missing or
     damaged.
     """
-    try:
-        loaded = load_models(models)
-    except WeightsError as error:
-        raise UnusableNetworks(str(error)) from None
-    stated = _stated(seed, loaded)
-    path = folder / "run.json"
-    if path.exists():
-        _compare(path, stated)
-    for name in (PATIENTS, NORMALS):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    write_whole(path, (json.dumps(stated, indent=2) + "\n").encode())
+    loaded = usable(lambda: load_models(models))
+    begin(folder, _stated(seed, loaded), [PATIENTS, NORMALS])
     return loaded
 
 
@@ -91,19 +73,6 @@ def _stated(seed: int, models: Models) -> dict[str, object]:
         "normal limits": [one.sha256 for one in limits if one is not None],
         "filters": {method.value: [of[dose] for dose in of] for method, of in STRENGTHS.items()},
     }
-
-
-def _compare(path: Path, stated: dict[str, object]) -> None:
-    try:
-        before = dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise OtherRun(f"{path} can't be read ({error}): choose another folder") from None
-    other = [name for name in stated if before.get(name) != stated[name]]
-    if other:
-        raise OtherRun(
-            f"{path.parent} holds records made otherwise: {', '.join(other)} differ{'s' if len(other) == 1 else ''} "
-            "from those of this run. Choose another folder, or delete that one"
-        )
 
 
 def patient_orders(folder: Path, seed: int, models: ModelChoice, number: int | None) -> list[PatientOrder]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -11,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.evaluation import run_folder
 from pipelines.evaluation.denoising.detection import NormalRecord
 from pipelines.evaluation.denoising.gated_tables import gated_tables
 from pipelines.evaluation.denoising.goals import goals_table
 from pipelines.evaluation.denoising.index_tables import index_tables
 from pipelines.evaluation.denoising.low_dose_table import CAMERA
-from pipelines.evaluation.denoising.paired_tests import paired_tests_table
+from pipelines.evaluation.denoising.paired_tests import tests_between_methods
 from pipelines.evaluation.denoising.paper import SOURCE
 from pipelines.evaluation.denoising.quality_tables import quality_tables
 from pipelines.evaluation.denoising.record import Dose, Method, PatientRecord
@@ -45,7 +45,7 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
         raise ValueError("a spread needs at least 2 patients")
     quality, indices = quality_tables(patients), index_tables(patients, normals)
     return (
-        goals_table(patients, normals), *quality, *gated_tables(patients), *indices, paired_tests_table(patients)
+        goals_table(patients, normals), *quality, *gated_tables(patients), *indices, tests_between_methods(patients)
     )  # fmt: skip
 
 
@@ -92,9 +92,7 @@ def write_tables(evaluation: Evaluation, out: Path) -> dict[str, object]:
     """Write `tables.md`, `tables.json` and `worklist.csv`, and return what `tables.json` holds."""
     tables = tables_of(evaluation)
     document = as_json(evaluation, tables)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
-    (out / "tables.md").write_text(as_markdown(evaluation, tables))
+    run_folder.write_tables(out, document, as_markdown(evaluation, tables))
     (out / "worklist.csv").write_text(worklist(evaluation))
     return document
 

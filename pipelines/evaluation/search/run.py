@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.evaluation.run_folder import begin
 from pipelines.evaluation.search.journal import TrainingRecord, append, read_journal
 from pipelines.images import UnsuitableAcquisition
 from pipelines.networks.paper_mu_map import MapGenerator
-from pipelines.networks.weights import write_whole
 from pipelines.training.mu_map_batches import LoadedPair
 from pipelines.training.mu_map_data import MapCohort, MapPair
 from pipelines.training.paper_mu_map import PaperMapLearner, paper_errors, trained_generator, write_paper_model
@@ -32,10 +32,6 @@ WORST_NMAE = 0.05  # of a training that converged
 LEAST_SPREAD = 0.25  # of the measured map's standard deviation: a map with less shows no body
 
 Report = Callable[[TrainingRecord], None]
-
-
-class OtherSearch(ValueError):
-    """The folder holds the journal of another search; the message says in what they differ."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +79,10 @@ def search(
     """Yield the records of so many trainings: those of the journal at once, the others as they end.
 
     The best one's model lies in the folder as `BEST`. An interrupted training goes on from its checkpoint. Raises
-    OtherSearch if the folder holds another search, UnsuitableAcquisition as `with_scatter_correction`.
+    OtherRun if the folder holds another search, UnsuitableAcquisition as `with_scatter_correction`.
     """
     cohort = with_scatter_correction(cohort)
-    _check_folder(folder, settings, cohort)
+    begin(folder, {**asdict(settings), "data": cohort.digest}, name="search.json")
     records = {record.number: record for record in read_journal(folder)}
     best = min((one.nmae for one in records.values() if one.nmae is not None and not one.discarded), default=np.inf)
     for number in range(budget):
@@ -101,21 +97,6 @@ def search(
             shutil.rmtree(running, ignore_errors=True)  # a checkpoint holds both networks twice over
             records[number] = record
         yield records[number]
-
-
-def _check_folder(folder: Path, settings: SearchSettings, cohort: MapCohort) -> None:
-    """Write down what decides the search; raises OtherSearch if another one is there."""
-    stated: dict[str, object] = {**asdict(settings), "data": cohort.digest}
-    path = folder / "search.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        other = [name for name in stated if before.get(name) != stated[name]]
-        if other:
-            raise OtherSearch(
-                f"{folder} holds another search: {', '.join(other)} differ{'s' if len(other) == 1 else ''} from those "
-                "of this one. Choose another folder, or delete that one"
-            )
-    write_whole(path, (json.dumps(stated, indent=2) + "\n").encode())
 
 
 def _trained(cohort: MapCohort, drawn: PaperMapSettings, budget: Budget, checkpoint: Path, device: str) -> Trained:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pipelines.evaluation import run_folder
 from pipelines.evaluation.attenuation.paper import SEARCH, SEARCH_DISCARDED, SEARCH_P, SEARCH_RUNS, SOURCE
 from pipelines.evaluation.layout import Cell, Number, Probability, Spread, Table, spread
 from pipelines.evaluation.search.factors import FACTORS, Group, comparisons, groups_of
@@ -33,9 +33,8 @@ def write_tables(records: Sequence[TrainingRecord], evidence: str, out: Path) ->
         "tables": {table.key: table.as_json() for table in tables},
         "records": [asdict(record) for record in records],
     }
-    (out / "tables.json").write_text(json.dumps(document, indent=2) + "\n")
     head = f"# Random search\n\n{_head(records, evidence)}\n"
-    (out / "tables.md").write_text("\n".join([head, *(table.as_markdown() for table in tables)]))
+    run_folder.write_tables(out, document, "\n".join([head, *(table.as_markdown() for table in tables)]))
     return document
 
 

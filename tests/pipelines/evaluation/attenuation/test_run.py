@@ -13,13 +13,12 @@ from pipelines.evaluation.attenuation.run import (
     CAMERA,
     OTHERS,
     SCANS,
-    OtherRun,
-    UnusableNetworks,
     open_run,
     plans_of,
     scan_orders,
     scan_record,
 )
+from pipelines.evaluation.run_folder import OtherRun, UnusableNetworks
 from pipelines.simulation.cohort import Split
 from tests.pipelines.evaluation.attenuation.records import TINY_PAPER, a_scan, tiny_models
 

@@ -16,13 +16,13 @@ from pipelines.evaluation.denoising.record import write_record
 from pipelines.evaluation.denoising.run import (
     NORMALS,
     PATIENTS,
-    OtherRun,
     normal_orders,
     normal_record,
     open_run,
     patient_orders,
     patient_record,
 )
+from pipelines.evaluation.run_folder import OtherRun
 from pipelines.simulation.cohort import Split
 from tests.pipelines.evaluation.denoising.records import a_normal, a_record, tiny_models
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from pipelines.evaluation.page import save
+from pipelines.evaluation.run_folder import OtherRun
 from pipelines.evaluation.search.factors import FACTORS, comparisons, groups_of
 from pipelines.evaluation.search.figure import draw_choices
 from pipelines.evaluation.search.journal import JOURNAL, TrainingRecord, append, read_journal
 from pipelines.evaluation.search.run import (
     BEST,
-    OtherSearch,
     SearchSettings,
     map_spread,
     search,
@@ -72,7 +72,7 @@ def test_a_search_goes_on_from_its_journal_and_keeps_the_best_model(tmp_path: Pa
 
 def test_another_search_is_refused(tmp_path: Path) -> None:
     list(search(a_cohort(), TINY, 0, tmp_path, evidence=""))
-    with pytest.raises(OtherSearch, match="seed differs"):
+    with pytest.raises(OtherRun, match="seed differs"):
         list(search(a_cohort(), replace(TINY, seed=2), 0, tmp_path, evidence=""))
 
 
