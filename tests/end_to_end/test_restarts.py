@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import eventually, is_running
 from tests.peers.studies import StudyUids, small_tomo, write
+
+WORK_S = 0.05  # of processor time: a child that has used so much since it was idle is at work
 
 
 @pytest.fixture
@@ -27,13 +30,28 @@ def node(start_node: StartNode, orthanc: Orthanc) -> Node:
 
 
 def caught_in_the_middle(node: Node, uids: StudyUids, folder: Path) -> list[int]:
-    """Freeze the child once it is able to work, and send a study for it to work on; return the child's pids."""
-    children = eventually(lambda: [pid for pid in node.children() if has_loaded(pid, "libtorch")], "a child with torch")
+    """Send a study and freeze the child as soon as it works on it; return the child's pids."""
+    (child,) = eventually(lambda: [pid for pid in node.children() if has_loaded(pid, "libtorch")], "a child with torch")
+    eventually(lambda: is_idle(child), "the child to have warmed up")
+    before_s = processor_s(child)
     assert dcmtk.store(node.port, [write(small_tomo(uids), folder / "a.dcm")]).accepted
-    for pid in children:
-        os.kill(pid, signal.SIGSTOP)
-    node.wait_for(uids.study, "PROCESSING", "DELIVERING", "DELIVERED")
-    return children
+    eventually(lambda: processor_s(child) > before_s + WORK_S, "the child to work", every_s=0.005)
+    os.kill(child, signal.SIGSTOP)
+    node.wait_for(uids.study, "PROCESSING")
+    return [child]
+
+
+def is_idle(pid: int) -> bool:
+    """Tell whether a process leaves the processor alone for a while."""
+    before_s = processor_s(pid)
+    time.sleep(1.0)
+    return processor_s(pid) == before_s
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used, in s."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def has_loaded(pid: int, library: str) -> bool:
@@ -79,3 +97,15 @@ def test_a_killed_child_costs_an_attempt_and_not_the_study(
         os.kill(pid, signal.SIGKILL)
     delivered_once(node, orthanc, uids)
     assert node.alive
+
+
+def test_a_study_that_takes_its_child_down_every_time_is_set_aside(
+    start_node: StartNode, uids: StudyUids, tmp_path: Path
+) -> None:
+    node = start_node(Settings(destinations=[destination(1)], engine={"attempts": 1}))
+    for pid in caught_in_the_middle(node, uids, tmp_path):
+        os.kill(pid, signal.SIGKILL)
+    node.wait_for(uids.study, "FAILED")
+    assert node.studies()[uids.study]["attempts"] == 1
+    assert "process died" in node.studies()[uids.study]["reason"]
+    assert dcmtk.echo(node.port), "the node itself goes on"
