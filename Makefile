@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv peers demo test lint format bench bench-recon chaos service privacy configuration lock wheel accuracy gpu-check fuzz large-study real-files
+.PHONY: help venv peers demo test lint format bench bench-recon chaos soak service privacy configuration lock wheel accuracy gpu-check fuzz large-study real-files
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -41,14 +41,18 @@ lint: $(INSTALLED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/mypy -p tests.peers -p tests.chaos -p tests.end_to_end -p tests.service -p tests.privacy -p release
+	@$(BIN)/mypy -p tests.peers -p tests.chaos -p tests.benchmarks -p tests.soak -p tests.end_to_end -p tests.service -p tests.privacy -p release
 
 format: $(INSTALLED) ## lay out the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) peers ## receiving and the whole road beside DCMTK, Orthanc and pynetdicom -> docs/benchmarks.md
+bench: $(INSTALLED) peers ## receiving beside its peers, the road, costs, full journals -> docs/benchmarks.md (half an hour)
 	@$(LOOPBACK) $(BIN)/python -m tests.benchmarks
+
+MINUTES ?= 60
+soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles, threads and disk -> docs/soak.md
+	@$(LOOPBACK) $(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 bench-recon: $(INSTALLED) ## speed of the reconstruction
 	@$(BIN)/python -m tests.benchmarks.bench_recon

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 from tests.peers.dcmtk import StoreSCP, store_command
 from tests.peers.node import Node, Settings
 from tests.peers.orthanc import AE_TITLE, Orthanc
 from tests.peers.process import PeerProcess, accepts_connections, eventually, free_port
-from tests.peers.studies import StudyUids, small_tomo, write
+from tests.peers.studies import StudyUids, small_tomo, static_image, write
 
-INSTANCES = 60
 NO_DELAY = {"TCP_NODELAY": "1"}
 VIEWS, MATRIX = 64, 64  # 64 x 64 x 64 x 2 bytes = 0.5 MB
+CT_MATRIX = 512  # 512 x 512 x 2 bytes = 0.5 MB
+CLIENTS = ((1, False), (1, True), (4, False), (4, True))  # associations, and whether TCP_NODELAY is set
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent in one go."""
+
+    name: str
+    instances: int
+    make: Callable[[StudyUids], Dataset]
+    clients: Sequence[tuple[int, bool]] = CLIENTS
 
 
 @dataclass(frozen=True)
@@ -37,11 +52,13 @@ class Receiver:
 class Rate:
     """Median instances per second of one SCP under one kind of client."""
 
+    load: str
     receiver: str
     durable: str
     associations: int
     no_delay: bool
     instances_per_s: float
+    mb_per_s: float
     runs: tuple[float, ...]
 
 
@@ -79,18 +96,43 @@ def receivers(directory: Path) -> list[Receiver]:
     ]
 
 
-class InstanceMaker:
-    """Makes sets of 0.5 MB TOMO instances that no receiver has seen before."""
+def nuclear(uids: StudyUids) -> Dataset:
+    """Return an NM TOMO of 0.5 MB."""
+    return small_tomo(uids, views=VIEWS, matrix=MATRIX)
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._template = small_tomo(StudyUids.from_seed("benchmark"), views=VIEWS, matrix=MATRIX)
+
+def ct_slice(uids: StudyUids) -> Dataset:
+    """Return a CT slice of 0.5 MB: noise, so that nothing can be packed."""
+    made = static_image(uids)
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = CTImageStorage
+    made.Modality, made.ImageType, made.SeriesDescription = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"], "CT"
+    del made.NumberOfFrames
+    made.Rows = made.Columns = CT_MATRIX
+    made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 16, 16, 15, 0
+    values = np.random.default_rng(0).integers(0, 4096, size=(CT_MATRIX, CT_MATRIX), dtype="<u2")
+    made.PixelData = values.tobytes()
+    made.RescaleIntercept, made.RescaleSlope = -1024, 1
+    return made
+
+
+LOADS = (
+    Load("NM of 64 x 64 x 64", 60, nuclear),
+    Load("CT slices of 512 x 512", 500, ct_slice, ((1, True), (4, True))),
+)
+
+
+class InstanceMaker:
+    """Makes sets of instances that no receiver has seen before."""
+
+    def __init__(self, directory: Path, load: Load) -> None:
+        self._directory, self._load = directory, load
+        self._template = load.make(StudyUids.from_seed("benchmark"))
 
     def make(self, name: str) -> list[Path]:
         """Return the files of a new study, one series, in the place of the last one."""
-        study = StudyUids.from_seed("benchmark", name)
+        study = StudyUids.from_seed("benchmark", self._load.name, name)
         files = []
-        for number in range(INSTANCES):
+        for number in range(self._load.instances):
             self._template.StudyInstanceUID, self._template.SeriesInstanceUID = study.study, study.series
             uid = study.in_study(number).instance
             self._template.SOPInstanceUID = self._template.file_meta.MediaStorageSOPInstanceUID = uid
@@ -118,28 +160,35 @@ def rate(receiver: Receiver, files: Sequence[Path], associations: int, no_delay:
 
 
 def measure(directory: Path, repeats: int, say: Callable[[str], None]) -> list[Rate]:
-    """Return the median rates; the order of the receivers turns round with each repeat."""
-    maker = InstanceMaker(directory / "files")
+    """Return the median rates of all loads; the order of the receivers turns round with each repeat."""
     all_receivers = receivers(directory)
-    runs: dict[tuple[str, int, bool], list[float]] = {}
     try:
         for receiver in all_receivers:
             receiver.process.start()
-        for repeat in range(repeats + 1):
-            for associations in (1, 4):
-                for no_delay in (False, True):
-                    files = maker.make(f"{repeat} {associations} {no_delay}")
-                    for receiver in all_receivers if repeat % 2 else reversed(all_receivers):
-                        found = rate(receiver, files, associations, no_delay)
-                        if repeat:  # the first round only warms up
-                            runs.setdefault((receiver.name, associations, no_delay), []).append(found)
-                            client = "TCP_NODELAY=1" if no_delay else "as packaged"
-                            say(f"{receiver.name}, {associations} association(s), client {client}: {found:.0f}/s")
+        return [one for load in LOADS for one in _rates(load, all_receivers, directory / "files", repeats, say)]
     finally:
         for receiver in all_receivers:
             receiver.process.stop(timeout_s=20)
+
+
+def _rates(
+    load: Load, all_receivers: Sequence[Receiver], folder: Path, repeats: int, say: Callable[[str], None]
+) -> list[Rate]:
+    maker = InstanceMaker(folder, load)
+    runs: dict[tuple[str, int, bool], list[float]] = {}
+    size_mb = 0.0
+    for repeat in range(repeats + 1):
+        for associations, no_delay in load.clients:
+            files = maker.make(f"{repeat} {associations} {no_delay}")
+            size_mb = files[0].stat().st_size / 1e6
+            for receiver in all_receivers if repeat % 2 else reversed(all_receivers):
+                found = rate(receiver, files, associations, no_delay)
+                if repeat:  # the first round only warms up
+                    runs.setdefault((receiver.name, associations, no_delay), []).append(found)
+                    client = "TCP_NODELAY=1" if no_delay else "as packaged"
+                    say(f"{load.name}: {receiver.name}, {associations} association(s), client {client}: {found:.0f}/s")
     durable = {receiver.name: receiver.durable for receiver in all_receivers}
     return [
-        Rate(name, durable[name], associations, no_delay, statistics.median(found), tuple(found))
-        for (name, associations, no_delay), found in runs.items()
+        Rate(load.name, name, durable[name], number, quick, median(found), median(found) * size_mb, tuple(found))
+        for (name, number, quick), found in runs.items()
     ]

@@ -13,7 +13,7 @@ from tests.conftest import StartNode
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
-from tests.peers.process import eventually, is_running
+from tests.peers.process import eventually, is_running, processor_s
 from tests.peers.studies import StudyUids, small_tomo, write
 
 WORK_S = 0.05  # of processor time: a child that has used so much since it was idle is at work
@@ -46,12 +46,6 @@ def is_idle(pid: int) -> bool:
     before_s = processor_s(pid)
     time.sleep(1.0)
     return processor_s(pid) == before_s
-
-
-def processor_s(pid: int) -> float:
-    """Return the processor time that a process has used, in s."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def has_loaded(pid: int, library: str) -> bool:

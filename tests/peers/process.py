@@ -134,3 +134,24 @@ def command_line(pid: int) -> str:
 def is_running(pid: int) -> bool:
     """Tell whether a process lives (one that only waits to be reaped doesn't)."""
     return _parent_of(Path(f"/proc/{pid}")) is not None
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used, in s."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def highest_memory_mb(pid: int) -> float:
+    """Return the most memory that a process has ever held (resident), in MB."""
+    return _status_mb(pid, "VmHWM")
+
+
+def memory_mb(pid: int) -> float:
+    """Return the memory that a process holds (resident), in MB."""
+    return _status_mb(pid, "VmRSS")
+
+
+def _status_mb(pid: int, what: str) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
