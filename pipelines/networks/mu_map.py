@@ -1,7 +1,9 @@
 """Our mu-map network: tells tissues apart in images that are not corrected for attenuation, and how dense they are.
 
-Each voxel is a mixture of tissues with known coefficients, each of which may deviate a little: no attenuation that no
-tissue has can come out. Idea: CTLESS (Yu et al. 2024), which segments into regions of predefined coefficients.
+Each voxel is a tissue with a known coefficient, or lies between two that are neighbors by density, and may deviate a
+little: no attenuation that no tissue has can come out. Idea: CTLESS (Yu et al. 2024), which segments into regions of
+predefined coefficients. Shares of all tissues (a softmax) were tried first: the rare ones died out early in training,
+and bone never came back.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ LEVELS = 3  # reconstructions of the photopeak, after more and more iterations
 WIDTHS = (16, 32, 64, 128)  # filters at full size and after each halving
 FINER = 2  # voxels of images and map to one that the network works on, along each side
 _SLOPE = 0.1  # of the leaky ReLU: air fills most of the field, and plain ones die in the body
-_GAIN = 4.0  # of the last layer: a voxel is soon told to be one tissue and no other
+_OVERSHOOT = 0.25  # by which the scale of tissues is longer than from the first to the last, so that both are reached
 _GROUPS = 4  # of filters that are normalized together
 _SHARE_OF_TYPICAL = 0.25  # a voxel with less than this share of the typical activity is not counted as body
 _ROUNDS = 6
@@ -60,7 +62,7 @@ class MuMapNetwork(nn.Module):
         seen = (LEVELS + 1) * finer**3 + 1  # the parts of all images, and whether there is a scatter window
         self.encoder = nn.ModuleList(_block(before, after) for before, after in pairwise((seen, *widths)))
         self.decoder = nn.ModuleList(_block(low + high, low) for low, high in reversed(list(pairwise(widths))))
-        self.told = nn.Conv3d(widths[0], (len(TISSUES) + 1) * finer**3, 1)  # shares of the tissues, deviation
+        self.told = nn.Conv3d(widths[0], 2 * finer**3, 1)  # place on the scale of tissues, deviation
         constants = torch.tensor([(tissue.mu_per_cm, tissue.range_per_cm) for tissue in TISSUES])
         self.register_buffer("tissue", constants.T.contiguous(), persistent=False)
         for convolutions in (self.encoder, self.decoder):  # a third faster on CPUs
@@ -85,11 +87,12 @@ class MuMapNetwork(nn.Module):
         for block in self.decoder:
             larger = functional.interpolate(features, scale_factor=2, mode="nearest")
             features = block(torch.cat([larger, layers.pop()], dim=1))
-        told = self._parts(_GAIN * self.told(features).float())
-        share, deviation = torch.softmax(told[:, :-1], dim=1), torch.tanh(told[:, -1])
-        # sums, not products of matrices: those would be rounded to bfloat16 in training
-        usual, reach = ((share * constant[:, None, None, None]).sum(dim=1) for constant in self.tissue)
-        mu: Tensor = usual + reach * deviation
+        told = self._parts(self.told(features).float())
+        last = len(TISSUES) - 1
+        place = (last + 2 * _OVERSHOOT) * torch.sigmoid(told[:, 0]) - _OVERSHOOT
+        place = place.detach().clamp(0.0, last) + (place - place.detach())  # what lies beyond an end can still learn
+        usual, reach = (_between(constant, place) for constant in self.tissue)
+        mu: Tensor = usual + reach * torch.tanh(told[:, 1])
         return mu
 
     def _folded(self, images: Tensor) -> Tensor:
@@ -101,11 +104,19 @@ class MuMapNetwork(nn.Module):
         return parts.reshape(batch, number * n**3, z, y, x)
 
     def _parts(self, told: Tensor) -> Tensor:
-        """Return `[batch, shares and deviation, z, y, x]` of the parts of each voxel."""
+        """Return `[batch, place and deviation, z, y, x]` of the parts of each voxel."""
         batch, _, z, y, x = told.shape
         n = self.finer
         parts = told.reshape(batch, -1, n, n, n, z, y, x).permute(0, 1, 5, 2, 6, 3, 7, 4)
         return parts.reshape(batch, -1, n * z, n * y, n * x)
+
+
+def _between(constant: Tensor, place: Tensor) -> Tensor:
+    """Return a property of tissues at places on their scale, from 0 (the first) to the last, linear between them."""
+    found = constant[0].expand_as(place)
+    for tissue, rise in enumerate(constant.diff()):
+        found = found + rise * (place - tissue).clamp(0.0, 1.0)
+    return found
 
 
 def leveled(images: Tensor) -> Tensor:

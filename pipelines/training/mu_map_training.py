@@ -35,7 +35,7 @@ from pipelines.training.progress_loop import Course, Learner, train
 
 LOSS = "error of the map (water = 1) and of what it lets through"
 RETRAINING_RATE = 6e-4  # a third of the usual: networks that have learned shall not forget
-VERSION = "1.3.0"  # of network and training; it changes with everything that changes the weights
+VERSION = "1.4.0"  # of network and training; it changes with everything that changes the weights
 _WARM_UP = 0.01  # share of the budget in which the learning rate rises
 _LEAST_RATE = 0.02  # share of the learning rate at the end
 

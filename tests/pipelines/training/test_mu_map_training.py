@@ -47,7 +47,7 @@ def curve(folder: Path) -> list[float]:
 
 
 def test_training_comes_nearer_to_the_map_of_an_unseen_patient(tmp_path: Path) -> None:
-    folder = trained(tmp_path, course=Course(Budget(epochs=30.0), check_every=30))
+    folder = trained(tmp_path, course=Course(Budget(epochs=40.0), check_every=30))
     assert curve(folder)[-1] < curve(folder)[0]
     model = load_mu_map_model(folder=folder)
     projections, _ = a_scan(77)
