@@ -29,6 +29,7 @@ FLOOR = 0.25  # of the typical height: what is fainter by far is noise, not musc
 # The axis is looked for within this angle of the usual one (45 degrees left of ahead, 25 down).
 USUAL_AXIS = (0.641, -0.641, -0.423)
 WIDEST_TURN_DEG = 70.0
+LEAST_LEAN_DEG = 5.0  # from the body's axis, along which anterior and lateral would have no meaning
 WIDTHS_MM, STRETCHES = (21.0, 28.0, 37.0), (1.9,)
 BOUNDS = np.array([[13.0, 52.0], [1.25, 2.5]])  # half-width mm, half-length / half-width
 USUAL_STRETCH, STRETCH_SD = 1.85, 0.25
@@ -225,7 +226,7 @@ def climb(sampler: Sampler, start: Float, floor: float, rounds: int = 40) -> tup
                 break
             continue
         # All helpful moves together are tried too: along a ridge they go further than the best one.
-        together = _bounded(best + ((moved - best) * (gain / gain.max())[:, None]).sum(axis=0))
+        together = bounded(best + ((moved - best) * (gain / gain.max())[:, None]).sum(axis=0))
         joint = float(scores_of(sampler, together[None], floor)[0])
         best, score = (together, joint) if joint > scores[top] else (moved[top], float(scores[top]))
     return score, best
@@ -247,10 +248,10 @@ def _neighbors(values: Float, step: float) -> Float:
         move = np.zeros(8)
         move[place] = size * step
         moves.append(move)
-    return np.array([_bounded(values + sign * move) for move in moves for sign in (1.0, -1.0)])
+    return np.array([bounded(values + sign * move) for move in moves for sign in (1.0, -1.0)])
 
 
-def _bounded(values: Float) -> Float:
+def bounded(values: Float) -> Float:
     """Return a spheroid with a unit axis within the allowed turn and sizes within their bounds."""
     usual = np.array(USUAL_AXIS) / np.linalg.norm(USUAL_AXIS)
     axis = values[3:6] / np.linalg.norm(values[3:6])
@@ -259,4 +260,15 @@ def _bounded(values: Float) -> Float:
         across = axis - cosine * usual
         axis = least * usual + math.sqrt(1.0 - least**2) * across / max(float(np.linalg.norm(across)), 1e-9)
     sizes = np.clip(values[6:], BOUNDS[:, 0], BOUNDS[:, 1])
-    return np.concatenate([values[:3], axis, sizes])
+    return np.concatenate([values[:3], _leaning(axis, usual), sizes])
+
+
+def _leaning(axis: Float, usual: Float) -> Float:
+    """Return a unit axis that does not lie along the body's: one that nearly does leans aside, else the usual way."""
+    least = math.sin(math.radians(LEAST_LEAN_DEG))
+    aside = axis[:2]
+    lean = float(np.linalg.norm(aside))
+    if lean >= least:
+        return axis
+    way = aside / lean if lean > 1e-3 else usual[:2] / np.linalg.norm(usual[:2])
+    return np.array([*(least * way), math.copysign(math.sqrt(1.0 - least**2), axis[2])])
