@@ -27,8 +27,8 @@ $(INSTALLED): pyproject.toml
 	@$(BIN)/python -m pip install --quiet $(PIP_OPTIONS) --editable '.[dev]'
 	@touch $@
 
-peers: ## install what the tests talk to: DCMTK, Orthanc, dicom3tools, XMedCon, strace, Chromium
-	@.ci/system-packages storescu:dcmtk Orthanc:orthanc dciodvfy:dicom3tools medcon strace chromium || \
+peers: ## install what the tests talk to: DCMTK, Orthanc, PostgreSQL, dicom3tools, XMedCon, strace, Chromium
+	@.ci/system-packages storescu:dcmtk Orthanc:orthanc initdb:postgresql dciodvfy:dicom3tools medcon strace chromium || \
 		echo "make: the tests that need the missing programs will be skipped"
 
 demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> archive, with pictures

@@ -10,6 +10,8 @@ import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from dicomnode.errors import TransientFault
+
 log = structlog.get_logger(__name__)
 
 FIRST = timedelta(milliseconds=50)
@@ -31,6 +33,8 @@ class Tick:
             try:
                 self._asked.clear()
                 self._work()
+            except TransientFault as error:
+                log.warning("tick put off", stage=self.name, error=str(error))  # the next one finds what is left
             except Exception:
                 # the outer wall of every stage: whatever happened, the next tick finds the journal as it was
                 log.exception("tick failed", stage=self.name)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, StringConstraints, ValidationError
 
@@ -20,6 +21,7 @@ AETitle = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # part of a file's name
 
 
 class Section(BaseModel):
@@ -35,6 +37,10 @@ class NodeSettings(Section):
     host: str = "127.0.0.1"  # an address of this machine to listen on
     port: Port = 11112
     data_dir: Path = Path("./data")  # spool, journal, outbox; one running node per folder
+    journal: str | None = None  # address of a PostgreSQL database, in place of a file in data_dir
+    standby: bool = False  # share journal and data_dir with another node, and wait while that one is active
+    name: NodeName | None = None  # by which the nodes of one journal are told apart; else that of the machine
+    takeover_s: Annotated[float, Field(ge=2, le=3600)] = 10  # silence of the active node, then the standby takes over
     quiet_s: Annotated[float, Field(ge=0)] = 30  # a study is quiet when nothing came, and nobody sends it, for so long
     max_associations: Annotated[int, Field(ge=1)] = 16  # at the same time
     max_pdu: Annotated[int, Field(ge=4096, le=1_048_576)] = 131072
@@ -305,7 +311,21 @@ def cross_mistakes(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
             mistakes.append((("destinations", index, "tls"), "needs a [tls] table with certificate, key and ca"))
     if config.engine.kind == "dask" and not config.engine.scheduler:
         mistakes.append((("engine", "kind"), 'kind = "dask" needs engine.scheduler = "tls://host:port"'))
+    mistakes += [(("node", key), message) for key, message in _journal_mistakes(config.node)]
     return mistakes + [(("web", *key), message) for key, message in _web_mistakes(config.web)]
+
+
+def _journal_mistakes(node: NodeSettings) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the journal's address; what was found is not quoted, it may hold a password."""
+    if node.journal is None:
+        if node.standby:
+            yield "standby", "needs a journal that both nodes reach: set node.journal to a PostgreSQL address"
+        return
+    address = urlsplit(node.journal)
+    if address.scheme not in ("postgresql", "postgresql+psycopg"):
+        yield "journal", "is no address of PostgreSQL; write postgresql+psycopg://USER@HOST/DATABASE"
+    if address.password is not None or {"password", "sslpassword"} & parse_qs(address.query).keys():
+        yield "journal", "holds a password; put it into a file that PGPASSFILE or ?passfile=FILE names, or ~/.pgpass"
 
 
 _PASSWORD_HASH = re.compile(r"scrypt\$\d+\$\d+\$\d+\$[\w+/=]+\$[\w+/=]+")

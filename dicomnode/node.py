@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 import structlog
 
@@ -29,11 +29,13 @@ from dicomnode.road import Ground, Road
 from dicomnode.stages.assemble import refresh_headers
 from dicomnode.stages.process import LEASE_MARGIN_S, Processor, remove_unrecorded
 from dicomnode.stages.receive import OpenAssociations, Receiver, register_orphans
+from dicomnode.standby import Keeper, Standby
 from dicomnode.store.folder import DataFolder, take_lock, write_facts
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
 from dicomnode.store.schema import open_database
 from dicomnode.store.spool import Spool
+from dicomnode.store.tenure import Tenure
 from dicomnode.study import ReceivedInstance
 from dicomnode.systemd import Heartbeat, ServiceManager
 from dicomnode.telemetry import set_level
@@ -47,6 +49,7 @@ DRAIN_ATTEMPT_S = 30.0
 STOP_S = 80.0  # associations, the attempt, and the answers of destinations that are being sent to
 LOOK_S = 0.5  # how soon a signal to reload is seen
 MORE_DESTINATIONS = 8  # that a reload may add and that still have threads of their own
+LOST_TENURE = 75  # exit status (EX_TEMPFAIL of sysexits.h): to be started again, and then to wait
 
 
 def now_utc() -> datetime:
@@ -55,7 +58,7 @@ def now_utc() -> datetime:
 
 
 class Node:
-    """One running node. `start`, then `wait`, then `stop`.
+    """One running node. `take_turn`, then `start`, then `wait`, then `stop`.
 
     `read_again` reads the configuration anew when SIGHUP comes; it raises ConfigurationError if the file is wrong.
     """
@@ -73,21 +76,41 @@ class Node:
         self._hangup = threading.Event()
         self._reads, self._last_read = 0, ""  # how often the file was read again, and what came of it
         self._mistake: str | None = None
-        self.folder = DataFolder(config.node.data_dir)
+        self.folder = DataFolder.of(config.node)
         self._stopping = threading.Event()
         self._lock: TextIO | None = None
+        self._keeper: Keeper | None = None  # where other nodes may share the journal
+        self._started = threading.Event()
         # ticks of the road come by destination, and a reload may add some
         self._clockwork = Clockwork(10 + 4 * (len(config.destinations) + MORE_DESTINATIONS), now_utc)
         self._processing = threading.Event()
 
-    def start(self) -> None:
-        """Take the folder, mend what a crash left, start all parts; the listener last.
+    def take_turn(self) -> bool:
+        """Take the folder and the journal. A journal that other nodes share is waited for, and so is its database.
 
-        Raises ConfigurationError if folder, port or certificate can't be used.
+        Returns False if a signal to stop came before. Raises ConfigurationError if folder or journal can't be used.
         """
         self.folder.create()
         self._lock = take_lock(self.folder.lock)
-        self.journal = Journal(open_database(self.folder.journal))
+        if self.folder.database is None:
+            self.journal = Journal(open_database(self.folder.journal))
+            return True
+        tenure = Tenure(self.folder, self.config.node.takeover_s)
+        if not Standby(tenure, self.config.node, self._manager, self._tell_waiting).wait(self._stopping):
+            tenure.close()
+            self._lock.close()
+            return False
+        self.journal = Journal(tenure.engine, tenure.epoch)
+        self._manager.status("active; looks through what the last active node left")
+        self._keeper = Keeper(tenure, self.config.node, self._end_at_once, self._beat_at_start)
+        self._keeper.start()
+        return True
+
+    def start(self) -> None:
+        """Mend what a crash left, start all parts; the listener last.
+
+        Raises ConfigurationError if port or certificate can't be used.
+        """
         self.outbox = Outbox(self.journal, Spool(self.folder.derived))
         self.engine = LocalEngine(self.config.engine.device, self.config.engine.timeout_s)
         self._started_at = now_utc()
@@ -114,6 +137,7 @@ class Node:
         self._watch.application(EventType.START)
         port = self._listener.port
         self._manager.ready(f"{self.config.node.ae_title} listens on {self.config.node.host}:{port}")
+        self._started.set()
         log.info("ready", title=self.config.node.ae_title, host=self.config.node.host, port=port)
 
     def stop_on_signals(self) -> None:
@@ -164,6 +188,8 @@ class Node:
             self._page.stop()
         self._watch.close()
         self.journal.close()
+        if self._keeper is not None:
+            self._keeper.stop()
         if self._lock is not None:
             self._lock.close()
         log.info("stopped")
@@ -243,8 +269,14 @@ class Node:
                 pass
         except TransientFault as error:
             log.error("the journal can't be written", error=str(error))
-            return False
+            if self.folder.database is None:  # a start anew brings no other machine's database back
+                return False
         return self._is_listening()
+
+    def _beat_at_start(self) -> None:
+        """Tell the watchdog of a standby that it is busy: to take over a large folder may take longer than it waits."""
+        if not self._started.is_set():
+            self._manager.alive()
 
     def _open_associations(self) -> int:
         return self._listener.open_associations
@@ -260,13 +292,24 @@ class Node:
         finally:
             self._processing.clear()
 
+    def _end_at_once(self, reason: str) -> NoReturn:
+        """End without draining: another node works on the journal now, or may, and this one has no say any more."""
+        log.error("no longer the active node; this process ends", reason=reason, status=LOST_TENURE)
+        os._exit(LOST_TENURE)
+
+    def _tell_waiting(self, words: str) -> None:
+        assert self._lock is not None  # noqa: S101 - taken before
+        facts = {"pid": os.getpid(), "version": node_version(), "role": "standby", "waits": words}
+        write_facts(self._lock, facts)
+
     def _tell_status(self) -> None:
         """Leave in the lock file what the commands of other processes ask for."""
-        assert self._lock is not None  # noqa: S101 - taken at start
+        assert self._lock is not None  # noqa: S101 - taken before
         facts = {
             "pid": os.getpid(),
             "started_at": self._started_at.isoformat(),
             "version": node_version(),
+            "role": "active",
             "reads": self._reads,
             "last_read": self._last_read,
             "mistake": self._mistake,

@@ -11,6 +11,7 @@ import pytest
 from tests.loopback import is_isolated
 from tests.peers.node import Node, Settings
 from tests.peers.orthanc import Orthanc
+from tests.peers.postgres import Postgres, as_other_user, program
 from tests.peers.process import PeerProcess
 
 Start = Callable[[PeerProcess], None]
@@ -39,6 +40,21 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for all tests; every test has a database of its own."""
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed (`make peers` installs it)")
+    if as_other_user() is None:
+        pytest.skip("PostgreSQL does not run as root, and this root can't become somebody else")
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 row 0  cli
 row 1  node                                   a row may import the rows below it, never its own, never up
-row 2  road | page | watching                 wire stages to the network; the page to decisions; metrics, audit, notices
+row 2  road | page | watching | standby       wire stages to the network; the page to decisions; notices; whose turn
 row 3  stages/*  web/*  conformance/*         stages never import network or engine: those are handed in
 row 4  network | store | objects | engine | routing | reload | audit | notify | metrics    siblings never meet
-row 5  study | config
-row 6  errors | telemetry | systemd | clockwork | config_lines
+row 5  study | config | clockwork
+row 6  errors | telemetry | systemd | config_lines
 ------ doors into the science: geometry, images, contract (objects, stages, engine, node); catalog (engine) ------
        pipelines/ has rows of its own and never looks back
 """
@@ -26,10 +26,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 NODE_ROWS: Mapping[str, int] = {
-    "cli": 0, "node": 1, "road": 2, "page": 2, "watching": 2, "stages": 3, "web": 3, "conformance": 3,
+    "cli": 0, "node": 1, "road": 2, "page": 2, "watching": 2, "standby": 2, "stages": 3, "web": 3, "conformance": 3,
     "network": 4, "store": 4, "objects": 4, "engine": 4, "routing": 4, "reload": 4,
     "audit": 4, "notify": 4, "metrics": 4,
-    "study": 5, "config": 5, "errors": 6, "telemetry": 6, "systemd": 6, "clockwork": 6, "config_lines": 6,
+    "study": 5, "config": 5, "clockwork": 5, "errors": 6, "telemetry": 6, "systemd": 6, "config_lines": 6,
 }  # fmt: skip
 SCIENCE_ROWS: Mapping[str, int] = {
     "evaluation": 0, "training": 1, "simulation": 2, "agreement": 2, "catalog": 3,
@@ -56,6 +56,7 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "highdicom": ("dicomnode.objects.*",),
     "sqlalchemy": ("dicomnode.store.*",),
     "sqlite3": ("dicomnode.store.*",),
+    "psycopg": ("dicomnode.store.*",),
     "pebble": ("dicomnode.engine.*",),
     "distributed": ("dicomnode.engine.*",),
     "dask": ("dicomnode.engine.*",),

@@ -1,4 +1,4 @@
-"""`backup`, `restore`: a copy of the journal, made while the node works, and put back while it does not."""
+"""`backup`, `restore`, `move-journal`: a copy of the journal, put back, or brought into a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def backup(
     from dicomnode.store.folder import DataFolder
 
     try:
-        print(back_up(DataFolder(settings.node.data_dir).journal, to, datetime.now(UTC), keep))
+        print(back_up(DataFolder.of(settings.node), to, datetime.now(UTC), keep))
     except OSError as error:
         raise ConfigurationError(f"--to {to}: the copy can't be written ({error.strerror})") from error
 
@@ -39,5 +39,18 @@ def restore(
     from dicomnode.store.backup import restore as put_back
     from dicomnode.store.folder import DataFolder
 
-    former = put_back(copy, DataFolder(settings.node.data_dir), datetime.now(UTC))
+    former = put_back(copy, DataFolder.of(settings.node), datetime.now(UTC))
     print(f"{copy} is the journal now; the former one is {former}")
+
+
+@app.command("move-journal")
+def move_journal(config: ConfigOption = None) -> None:
+    """Bring all studies from the file in node.data_dir into the empty database at node.journal. Stop the node first."""
+    settings = load_config(config)
+    from dicomnode.store.folder import DataFolder
+    from dicomnode.store.moving import move
+
+    moved = move(DataFolder.of(settings.node), datetime.now(UTC))
+    for table, number in moved.rows.items():
+        print(f"{table:<12} {number}")
+    print(f"the journal is at {settings.node.journal} now; the former one is {moved.former}")

@@ -140,6 +140,7 @@ def _node(config: Config) -> Iterator[Node]:
     from dicomnode.node import Node
 
     node = Node(config)
+    node.take_turn()
     node.start()
     print(
         f"[2/5] node      {config.node.ae_title} listens on {_HOST}:{config.node.port}, data in {config.node.data_dir}"

@@ -24,9 +24,12 @@ def reload(config: ConfigOption = None) -> None:
     settings = usable_config(config)
     from dicomnode.store.folder import DataFolder, running
 
-    lock = DataFolder(settings.node.data_dir).lock
+    lock = DataFolder.of(settings.node).lock
     before = _facts(running(lock), lock)
     os.kill(before["pid"], signal.SIGHUP)
+    if before.get("role") == "standby":
+        print("this node is a standby; it takes the file over when its turn comes")
+        return
     deadline = time.monotonic() + WAIT_S
     while (now := _facts(running(lock), lock)).get("reads", 0) == before.get("reads", 0):
         if time.monotonic() > deadline:

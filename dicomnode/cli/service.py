@@ -11,6 +11,7 @@ from typing import Any
 
 from dicomnode.cli.app import ConfigOption, JsonOption, app, config_path, load_config
 from dicomnode.config import Config
+from dicomnode.errors import TransientFault
 from dicomnode.telemetry import configure_logging
 
 
@@ -24,6 +25,8 @@ def serve(config: ConfigOption = None) -> None:
 
     node = Node(settings, lambda: usable_config(config), ServiceManager.from_environment(os.environ))
     node.stop_on_signals()
+    if not node.take_turn():  # told to stop while another node was the active one
+        return
     node.start()
     print("ready", flush=True)
     node.wait()
@@ -38,6 +41,10 @@ def check(config: ConfigOption = None) -> None:
         from dicomnode.network.tls import server_context
 
         server_context(settings.tls)
+    if settings.node.journal is not None:
+        from dicomnode.store.postgres import connect
+
+        connect(settings.node.journal).dispose()  # whether it could be used; nobody is asked for anything
     json.dump(settings.model_dump(mode="json"), sys.stdout, indent=2)
     print()
 
@@ -52,7 +59,9 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print(f"{facts['ae_title']} at {facts['host']}:{facts['port']} is {'up' if facts['up'] else 'not running'}")
+    console.print(f"{facts['ae_title']} at {facts['host']}:{facts['port']} is {_in_words(facts)}")
+    if facts["trouble"]:
+        console.print(f"  {facts['trouble']}")
     for state, number in facts["studies"].items():
         console.print(f"  {state:<11} {number}")
     for destination, number in facts["queues"]["deliveries"].items():
@@ -62,25 +71,41 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     console.print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
 
 
+def _in_words(facts: dict[str, Any]) -> str:
+    if facts["role"] == "standby":
+        return f"up and waits ({facts['process'].get('waits', '')})"
+    return "up" if facts["up"] else "not running"
+
+
 def _status(settings: Config) -> dict[str, Any]:
     from dicomnode.store.folder import DataFolder, running
+    from dicomnode.store.looking import active_node
     from dicomnode.store.opened import existing
     from dicomnode.store.outbox import DeliveryState
 
-    folder = DataFolder(settings.node.data_dir)
+    folder = DataFolder.of(settings.node)
     process = running(folder.lock)
+    active = None
     counts: dict[str, int] = {}
     waiting = dict.fromkeys((destination.name for destination in settings.destinations), 0)
     unpromised = dict.fromkeys((one.name for one in settings.destinations if one.storage_commitment), 0)
-    with existing(folder.journal, folder.derived) as stores:
-        if stores is not None:
-            counts = stores.journal.counts()
-            waiting |= stores.outbox.waiting()
-            unpromised |= stores.outbox.waiting(DeliveryState.UNCOMMITTED)
+    trouble = ""
+    try:
+        with existing(folder) as stores:
+            if stores is not None:
+                active = active_node(stores.journal)
+                counts = stores.journal.counts()
+                waiting |= stores.outbox.waiting()
+                unpromised |= stores.outbox.waiting(DeliveryState.UNCOMMITTED)
+    except TransientFault as error:  # whether the node is up can be told all the same
+        trouble = str(error)
     place = folder.root if folder.root.exists() else folder.root.absolute().parent
     return {
         "up": process is not None,
+        "role": None if process is None else process.get("role"),
+        "active_node": None if active is None else active.name,
         "process": process,
+        "trouble": trouble,
         "ae_title": settings.node.ae_title,
         "host": settings.node.host,
         "port": settings.node.port,

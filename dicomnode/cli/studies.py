@@ -107,8 +107,7 @@ def _stores(settings: Config) -> Iterator[Stores | None]:
     from dicomnode.store.folder import DataFolder
     from dicomnode.store.opened import existing
 
-    folder = DataFolder(settings.node.data_dir)
-    with existing(folder.journal, folder.derived) as stores:
+    with existing(DataFolder.of(settings.node)) as stores:
         yield stores
 
 

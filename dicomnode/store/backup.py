@@ -15,12 +15,21 @@ from dicomnode.store.spool import flush_folder
 _PAGES = 256  # copied at a time; in between, others may write
 
 
-def back_up(journal: Path, folder: Path, now: datetime, keep: int) -> Path:
+_BY_ITS_OWN = (
+    "node.journal: the journal is a PostgreSQL database, which has tools of its own: copy it with"
+    " `pg_dump --format=custom --file=FILE DATABASE`, put it back with `pg_restore` while all nodes are stopped"
+)
+
+
+def back_up(data: DataFolder, folder: Path, now: datetime, keep: int) -> Path:
     """Copy the journal into `folder`, keep the newest `keep` copies there, and return the new one.
 
     What was committed before the call is in the copy. Raises ConfigurationError if there is no journal, or the copy
-    does not hold together; OSError if it can't be written.
+    does not hold together, or it is a PostgreSQL database; OSError if it can't be written.
     """
+    if data.database is not None:
+        raise ConfigurationError(_BY_ITS_OWN)
+    journal = data.journal
     if not journal.is_file():
         raise ConfigurationError(f"{journal}: there is no journal; no node has run on this folder yet")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,8 +52,10 @@ def restore(copy: Path, folder: DataFolder, now: datetime) -> Path:
     """Put a copy in the journal's place and return where the former journal went. The node must not run.
 
     Instances that were received after the copy are in the spool and found there at the next start. Raises
-    ConfigurationError if the node runs or the copy does not hold together.
+    ConfigurationError if the node runs, the copy does not hold together, or the journal is a PostgreSQL database.
     """
+    if folder.database is not None:
+        raise ConfigurationError(_BY_ITS_OWN)
     if running(folder.lock) is not None:
         raise ConfigurationError(f"{folder.root}: the node is running; stop it first")
     check(copy)

@@ -9,10 +9,9 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import RowMapping, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from dicomnode.store.journal import Journal
-from dicomnode.store.schema import fetches, instances, studies
+from dicomnode.store.schema import fetches, insert, instances, studies
 from dicomnode.study import Event, Study, StudyState
 
 
@@ -65,7 +64,7 @@ class Fetches:
         ]  # fmt: skip
         with self._journal.transaction() as connection:
             for row in rows:
-                connection.execute(insert(fetches).values(**row).on_conflict_do_nothing())
+                connection.execute(insert(connection, fetches).values(**row).on_conflict_do_nothing())
 
     def of(self, study: Study) -> list[Fetch]:
         """Return the fetches of a study's version."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from dicomnode.config import NodeSettings
 from dicomnode.errors import ConfigurationError
+from dicomnode.store.spool import SUFFIX, flush_folder
 
 _LOCK_TRIES = 10
 _FACTS_LETTERS = 4000
@@ -19,9 +22,19 @@ _FACTS_LETTERS = 4000
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The folder that holds all that must outlive the node."""
+    """The folder that holds all that must outlive the node; the journal may be in a PostgreSQL database instead.
+
+    Such a folder several nodes may share, one of which works at a time. `node` is the name of this one.
+    """
 
     root: Path
+    database: str | None = None  # its address
+    node: str = ""
+
+    @classmethod
+    def of(cls, settings: NodeSettings) -> DataFolder:
+        """Return the folder that the configuration names."""
+        return cls(settings.data_dir, settings.journal, settings.name or socket.gethostname())
 
     @property
     def spool(self) -> Path:
@@ -35,16 +48,46 @@ class DataFolder:
 
     @property
     def journal(self) -> Path:
-        """The SQLite file."""
+        """The SQLite file, where the journal is none of PostgreSQL."""
         return self.root / "journal.sqlite"
 
     @property
     def lock(self) -> Path:
-        """Held by the running node; holds what `status` tells of it."""
-        return self.root / "node.lock"
+        """Held by the running node; holds what `status` tells of it.
+
+        Nodes that share a folder have one each: which of them works is decided in the database.
+        """
+        return self.root / ("node.lock" if self.database is None else f"node-{self.node}.lock")
+
+    @property
+    def _mark(self) -> Path:
+        return self.root / "journal.id"
+
+    def mark(self) -> str:
+        """Return what tells to which journal of PostgreSQL the folder belongs; "" if to none."""
+        return self._mark.read_text("utf-8").strip() if self._mark.is_file() else ""
+
+    def set_mark(self, mark: str) -> str:
+        """Make the folder that of one journal and return the mark."""
+        half = self._mark.with_suffix(".half")
+        with half.open("w", encoding="utf-8") as file:
+            file.write(mark)
+            file.flush()
+            os.fsync(file.fileno())
+        half.rename(self._mark)
+        flush_folder(self.root)
+        return mark
+
+    def is_used(self) -> bool:
+        """Tell whether there are instances here, or a journal as a file."""
+        instances = (path for folder in (self.spool, self.derived) for path in folder.rglob(f"*{SUFFIX}"))
+        return self.journal.exists() or next(instances, None) is not None
 
     def create(self) -> None:
-        """Make the folder, for this user alone. Raises ConfigurationError if that is not possible."""
+        """Make the folder, for this user alone.
+
+        Raises ConfigurationError if that is not possible, or the folder belongs to a journal that is not named.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not os.access(self.root, os.W_OK | os.X_OK):
@@ -53,6 +96,12 @@ class DataFolder:
             raise ConfigurationError(
                 f"node.data_dir: {self.root} can't be used ({error.strerror}); name a folder that this user may write"
             ) from error
+        if self.database is None and self.mark():
+            # a new journal would know none of the files here, and what it doesn't know is deleted or taken in anew
+            raise ConfigurationError(
+                f"node.data_dir: the journal of {self.root} is in a PostgreSQL database; name it in node.journal,"
+                " as the other node does"
+            )
 
 
 def take_lock(path: Path) -> TextIO:
@@ -68,6 +117,11 @@ def take_lock(path: Path) -> TextIO:
             return file
         except BlockingIOError:
             time.sleep(0.05)  # `status` holds the lock for an instant to see whether a node does
+        except OSError as error:
+            file.close()
+            raise ConfigurationError(
+                f"node.data_dir: files in {path.parent} can't be locked ({error.strerror}); mount it with locks"
+            ) from error
     file.close()
     raise ConfigurationError(f"node.data_dir: another node is working on {path.parent}; stop it first")
 

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, and_, func, or_, select, update
-from sqlalchemy.exc import OperationalError
 
-from dicomnode.errors import InvariantBroken, TransientFault
+from dicomnode.errors import InvariantBroken
+from dicomnode.store.faults import TenureLost, faults
+from dicomnode.store.postgres import READING, epoch_of
 from dicomnode.store.rows import Arrival, Claim, Move, claim_of, instance_of, instance_row, study_of
 from dicomnode.store.schema import instances, moves, studies
 from dicomnode.study import Event, Instance, Study, StudyState, next_state
@@ -21,12 +22,16 @@ NODE = "node"
 
 
 class Journal:
-    """Writes go one at a time through `transaction`; each is on the disk when it returns."""
+    """Writes go one at a time through `transaction`; each is on the disk when it returns.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    `epoch` is that of the active node of a shared journal (tenure.py): in a later one it writes nothing any more.
+    """
+
+    def __init__(self, engine: Engine, epoch: int | None = None) -> None:
+        self._engine, self._epoch = engine, epoch
         self._writer = engine.execution_options(writes=True)
-        # SQLite lets one writer in and makes the others poll; a lock of our own wakes the next at once
+        self._reader = engine.execution_options(**(READING if engine.dialect.name == "postgresql" else {}))
+        # the database lets one writer in; a lock of our own wakes the next at once, and saves it a connection
         self._turn = threading.RLock()
 
     def close(self) -> None:
@@ -35,14 +40,19 @@ class Journal:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Open the one write transaction; commits at the end, rolls back on an exception."""
-        with self._turn, _faults(), self._writer.begin() as connection:
+        """Open the one write transaction; commits at the end, rolls back on an exception.
+
+        Raises TransientFault if it can't be opened or committed; TenureLost if another node has taken over.
+        """
+        with self._turn, faults(), self._writer.begin() as connection:
+            if self._epoch is not None and epoch_of(connection) != self._epoch:
+                raise TenureLost("another node has become the active one of this journal")
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a consistent view for reading."""
-        with _faults(), self._engine.begin() as connection:
+        with faults(), self._reader.begin() as connection:
             yield connection
 
     # --- receive
@@ -332,15 +342,6 @@ _INSTANCES = (
     .scalar_subquery()
     .label("instances")
 )
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turn a busy or full database into a TransientFault: nothing was committed, the same may succeed later."""
-    try:
-        yield
-    except OperationalError as error:
-        raise TransientFault(f"the journal can't be used at the moment ({error.orig})") from error
 
 
 def _where(uid: str) -> Any:

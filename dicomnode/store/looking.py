@@ -1,4 +1,7 @@
-"""What the page asks of the journal: a page of studies, destinations, identities. Each reads as much as it shows."""
+"""What the page and `status` ask of the journal: studies, destinations, identities, the active node.
+
+Each reads as much as it shows.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import DeliveryState
 from dicomnode.store.rows import study_of
 from dicomnode.store.schema import deliveries, instances, studies
+from dicomnode.store.tenure import Holder, holder_of
 from dicomnode.study import Study, StudyState
 
 _SEARCHED = ("study_instance_uid", "calling_ae_title", "rule", "pipeline")
@@ -108,3 +112,9 @@ def _destination_facts(connection: Connection, name: str) -> DestinationFacts:
     tried = select(deliveries.c.message).where(here, waits, deliveries.c.attempts > 0)
     trouble = connection.execute(tried.order_by(deliveries.c.next_at.desc()).limit(1)).scalar()
     return DestinationFacts(row[0], uncommitted, row[1], row[2], last_sent, trouble or "")
+
+
+def active_node(journal: Journal) -> Holder | None:
+    """Return who became the active node of a shared journal last; None where the journal is a file."""
+    with journal.reading() as connection:
+        return holder_of(connection) if connection.dialect.name == "postgresql" else None

@@ -1,7 +1,8 @@
 """Brings the journal of an older version up to this one's tables, with all that it holds.
 
-The file keeps the version of its tables itself (PRAGMA user_version); files older than the numbering say 0 and have
-the tables of version 1. New tables and indexes need no step: what is missing is made.
+A SQLite file keeps the version of its tables itself (PRAGMA user_version); files older than the numbering say 0 and
+have the tables of version 1. In PostgreSQL the row that nodes share keeps it. New tables and indexes need no step: what
+is missing is made. From version 3 on, a step must be SQL that both understand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, MetaData, inspect
 
 from dicomnode.errors import ConfigurationError
+from dicomnode.store import postgres
 
 STEPS: Mapping[int, tuple[str, ...]] = {  # what leads to a version from the one before, as SQL
     2: (
@@ -25,28 +27,36 @@ STEPS: Mapping[int, tuple[str, ...]] = {  # what leads to a version from the one
     ),
 }
 
+# where the version stands
+_NOTED = {"sqlite": "PRAGMA user_version", "postgresql": "SELECT version FROM tenure"}
+_NOTE = {"sqlite": "PRAGMA user_version = {}", "postgresql": "UPDATE tenure SET version = {}"}
+
 
 def version(steps: Mapping[int, tuple[str, ...]]) -> int:
     """Return the version of the tables that these steps lead to."""
     return max(steps, default=1)
 
 
-def bring_up(engine: Engine, metadata: MetaData, path: Path, steps: Mapping[int, tuple[str, ...]] = STEPS) -> None:
-    """Make the file's tables those of this version, in one transaction: a crash in between leaves them as they were.
+def bring_up(
+    engine: Engine, metadata: MetaData, where: Path | str, steps: Mapping[int, tuple[str, ...]] = STEPS
+) -> None:
+    """Make the journal's tables those of this version, in one transaction: a crash in between leaves them as they were.
 
-    Before a step changes what is there, a copy is left beside the file. Raises ConfigurationError if a newer version
-    of this program wrote the file.
+    Before a step changes a file, a copy is left beside it. Raises ConfigurationError if a newer version of this program
+    wrote the journal.
     """
     newest = version(steps)
+    if isinstance(where, str):
+        postgres.prepare(engine)
     with engine.begin() as connection:
         found = _found(connection)
     if found > newest:
         raise ConfigurationError(
-            f"{path}: the journal has version {found}, this program knows up to {newest}; a newer version has worked on"
-            " this folder: start that one, or put back the copy of the journal that it left beside it"
+            f"{where}: the journal has version {found}, this program knows up to {newest}; a newer version has worked"
+            " on it: start that one, or put back a copy of before (of a file, one was left beside it)"
         )
-    if 0 < found < newest:
-        _copy(path, path.with_name(f"{path.name}.version-{found}"))
+    if isinstance(where, Path) and 0 < found < newest:
+        _copy(where, where.with_name(f"{where.name}.version-{found}"))
     with engine.execution_options(writes=True).begin() as connection:
         found = _found(connection)  # another command may have been quicker
         for number in range(found + 1, newest + 1) if found else ():
@@ -56,15 +66,32 @@ def bring_up(engine: Engine, metadata: MetaData, path: Path, steps: Mapping[int,
         for table in metadata.sorted_tables:
             for index in table.indexes:
                 index.create(connection, checkfirst=True)
-        if connection.exec_driver_sql("PRAGMA user_version").scalar_one() != newest:
-            connection.exec_driver_sql(f"PRAGMA user_version = {newest}")
+        if _noted(connection) != newest:
+            connection.exec_driver_sql(_NOTE[connection.dialect.name].format(newest))
+
+
+def is_of_today(engine: Engine, where: str) -> bool:
+    """Tell whether there is a journal at an address; for those who must not bring it up, since a node works on it.
+
+    Raises ConfigurationError if it is one of another version.
+    """
+    with engine.begin() as connection:
+        found = _found(connection)
+    if found not in (0, newest := version(STEPS)):
+        raise ConfigurationError(
+            f"{where}: the journal has version {found}, this program reads version {newest};"
+            " use the program of the active node's version"
+        )
+    return found > 0
 
 
 def _found(connection: Connection) -> int:
     """Return the version of what is there; 0: nothing."""
-    if not inspect(connection).has_table("studies"):
-        return 0
-    return int(connection.exec_driver_sql("PRAGMA user_version").scalar_one()) or 1
+    return (_noted(connection) or 1) if inspect(connection).has_table("studies") else 0
+
+
+def _noted(connection: Connection) -> int:
+    return int(connection.exec_driver_sql(_NOTED[connection.dialect.name]).scalar_one())
 
 
 def _copy(path: Path, copy: Path) -> None:

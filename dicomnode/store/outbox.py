@@ -10,11 +10,10 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from dicomnode.store.journal import Journal
 from dicomnode.store.rows import Claim
-from dicomnode.store.schema import deliveries, derived, studies
+from dicomnode.store.schema import deliveries, derived, insert, studies
 from dicomnode.store.spool import Spool
 from dicomnode.study import DerivedInstance, Event, SendOutcome, SendReport, StudyState
 
@@ -137,10 +136,12 @@ class Outbox:
     ) -> None:
         uid = claim.study.study_instance_uid
         for stored in made:
-            connection.execute(insert(derived).values(**_derived_row(uid, claim, stored, now)).on_conflict_do_nothing())
+            connection.execute(
+                insert(connection, derived).values(**_derived_row(uid, claim, stored, now)).on_conflict_do_nothing()
+            )
             for destination in claim.study.destinations:
                 row = _delivery_row(uid, stored.instance.sop_instance_uid, destination, bool(held), now)
-                connection.execute(insert(deliveries).values(**row).on_conflict_do_nothing())
+                connection.execute(insert(connection, deliveries).values(**row).on_conflict_do_nothing())
 
     def _offer_again(self, connection: Connection, uid: str, destinations: Iterable[str], now: datetime) -> None:
         """Let failed deliveries start afresh (the study was requeued), and add those of a new destination."""
@@ -162,7 +163,7 @@ class Outbox:
                 continue
             for destination in destinations:
                 row = _delivery_row(uid, sop_instance_uid, destination, False, now)
-                connection.execute(insert(deliveries).values(**row).on_conflict_do_nothing())
+                connection.execute(insert(connection, deliveries).values(**row).on_conflict_do_nothing())
 
     # --- emptied by the deliver stage
 

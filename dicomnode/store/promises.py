@@ -9,10 +9,9 @@ from enum import Enum
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from dicomnode.store.journal import Journal
-from dicomnode.store.schema import instances, promises
+from dicomnode.store.schema import insert, instances, promises
 from dicomnode.store.spool import Spool
 from dicomnode.study import CommitmentReport, CommitmentRequest, Reference
 
@@ -54,7 +53,7 @@ class Promises:
         }  # fmt: skip
         key = {"peer": peer, "transaction_uid": request.transaction_uid}
         with self._journal.transaction() as connection:
-            statement = insert(promises).values(**key, **values)
+            statement = insert(connection, promises).values(**key, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
     def due(self, now: datetime, limit: int = 20) -> list[Promise]:

@@ -11,6 +11,8 @@ from sqlalchemy import (
     JSON,
     Boolean,
     Column,
+    Connection,
+    Dialect,
     Engine,
     Float,
     ForeignKey,
@@ -24,7 +26,11 @@ from sqlalchemy import (
     create_engine,
     event,
 )  # fmt: skip
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 
+from dicomnode.store import postgres
+from dicomnode.store.faults import faults
 from dicomnode.store.migrations import bring_up
 
 
@@ -43,24 +49,49 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value, UTC)
 
 
+class Words(TypeDecorator[str]):
+    """Text, of at most `length` letters if that is given; only SQLite is told, which takes longer ones all the same.
+
+    PostgreSQL can't hold the letter NUL, which a peer's comment may.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the type of the column."""
+        length = None if dialect.name == "postgresql" else self.length
+        return dialect.type_descriptor(Text() if length is None else String(length))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the text as the database can hold it."""
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 metadata = MetaData()
 
 studies = Table(
     "studies", metadata,
-    Column("study_instance_uid", String(64), primary_key=True),
-    Column("state", String(16), nullable=False),
+    Column("study_instance_uid", Words(64), primary_key=True),
+    Column("state", Words(16), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("calling_ae_title", String(16), nullable=False),
+    Column("reason", Words(), nullable=False),
+    Column("calling_ae_title", Words(16), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("last_instance_at", UtcTime, nullable=False),
     Column("next_at", UtcTime),  # when a stage should look again
     Column("attempts", Integer, nullable=False, default=0),  # counted when an attempt starts
-    Column("claim", String(32)),  # the fence: only who holds it may commit the attempt
+    Column("claim", Words(32)),  # the fence: only who holds it may commit the attempt
     Column("lease_until", UtcTime),
-    Column("rule", Text),
-    Column("pipeline", String(64)),
+    Column("rule", Words()),
+    Column("pipeline", Words(64)),
     Column("options", JSON, nullable=False, default=dict),
     Column("destinations", JSON, nullable=False, default=list),
     Column("sources", JSON, nullable=False, default=list),
@@ -71,19 +102,19 @@ studies = Table(
 
 instances = Table(
     "instances", metadata,
-    Column("sop_instance_uid", String(64), primary_key=True),
-    Column("sha256", String(64), primary_key=True),  # of the dataset as received; a conflicting copy has its own row
+    Column("sop_instance_uid", Words(64), primary_key=True),
+    Column("sha256", Words(64), primary_key=True),  # of the dataset as received; a conflicting copy has its own row
     Column("kept", Boolean, nullable=False),  # False: came under a UID that was taken by other content
-    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
-    Column("series_instance_uid", String(64), nullable=False),
-    Column("sop_class_uid", String(64), nullable=False),
-    Column("transfer_syntax_uid", String(64), nullable=False),
-    Column("content", String(32), nullable=False),
-    Column("flaw", Text),
+    Column("study_instance_uid", Words(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", Words(64), nullable=False),
+    Column("sop_class_uid", Words(64), nullable=False),
+    Column("transfer_syntax_uid", Words(64), nullable=False),
+    Column("content", Words(32), nullable=False),
+    Column("flaw", Words()),
     Column("attributes", JSON, nullable=False),
-    Column("path", Text, nullable=False, unique=True),
+    Column("path", Words(), nullable=False, unique=True),
     Column("size_bytes", Integer, nullable=False),
-    Column("calling_ae_title", String(16), nullable=False),
+    Column("calling_ae_title", Words(16), nullable=False),
     Column("received_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False),
     Column("purged_at", UtcTime),
@@ -94,27 +125,27 @@ instances = Table(
 moves = Table(
     "moves", metadata,
     Column("id", Integer, primary_key=True),
-    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("study_instance_uid", Words(64), ForeignKey("studies.study_instance_uid"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("at", UtcTime, nullable=False),
-    Column("event", String(20), nullable=False),
-    Column("from_state", String(16)),
-    Column("to_state", String(16), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("actor", String(64), nullable=False),
+    Column("event", Words(20), nullable=False),
+    Column("from_state", Words(16)),
+    Column("to_state", Words(16), nullable=False),
+    Column("reason", Words(), nullable=False),
+    Column("actor", Words(64), nullable=False),
     Index("moves_by_study", "study_instance_uid"),
 )  # fmt: skip
 
 derived = Table(
     "derived", metadata,
-    Column("sop_instance_uid", String(64), primary_key=True),
-    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
-    Column("series_instance_uid", String(64), nullable=False),
-    Column("sop_class_uid", String(64), nullable=False),
-    Column("kind", String(64), nullable=False),
-    Column("derivation_key", String(64), nullable=False),
-    Column("path", Text, nullable=False),
-    Column("sha256", String(64), nullable=False),
+    Column("sop_instance_uid", Words(64), primary_key=True),
+    Column("study_instance_uid", Words(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("series_instance_uid", Words(64), nullable=False),
+    Column("sop_class_uid", Words(64), nullable=False),
+    Column("kind", Words(64), nullable=False),
+    Column("derivation_key", Words(64), nullable=False),
+    Column("path", Words(), nullable=False),
+    Column("sha256", Words(64), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("version", Integer, nullable=False),
     Column("purged_at", UtcTime),
@@ -124,17 +155,17 @@ derived = Table(
 
 deliveries = Table(
     "deliveries", metadata,
-    Column("sop_instance_uid", String(64), ForeignKey("derived.sop_instance_uid"), primary_key=True),
-    Column("destination", String(64), primary_key=True),
-    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("sop_instance_uid", Words(64), ForeignKey("derived.sop_instance_uid"), primary_key=True),
+    Column("destination", Words(64), primary_key=True),
+    Column("study_instance_uid", Words(64), ForeignKey("studies.study_instance_uid"), nullable=False),
+    Column("state", Words(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("created_at", UtcTime, nullable=False),
     Column("next_at", UtcTime, nullable=False),
     Column("sent_at", UtcTime),
     Column("status", Integer),
-    Column("message", Text, nullable=False, default=""),
-    Column("transaction_uid", String(64)),  # of the last request for commitment
+    Column("message", Words(), nullable=False, default=""),
+    Column("transaction_uid", Words(64)),  # of the last request for commitment
     Column("asks", Integer, nullable=False, default=0, server_default="0"),
     Column("resends", Integer, nullable=False, default=0, server_default="0"),
     Column("committed_at", UtcTime),
@@ -146,15 +177,15 @@ deliveries = Table(
 # how far somebody has followed the moves: the audit trail, the notifications
 readers = Table(
     "readers", metadata,
-    Column("name", String(32), primary_key=True),
+    Column("name", Words(32), primary_key=True),
     Column("position", Integer, nullable=False),  # id of the last move that was followed
 )  # fmt: skip
 
 # our requests for commitment: a report counts only if it names one of these
 commitments = Table(
     "commitments", metadata,
-    Column("transaction_uid", String(64), primary_key=True),
-    Column("destination", String(64), nullable=False),
+    Column("transaction_uid", Words(64), primary_key=True),
+    Column("destination", Words(64), nullable=False),
     Column("asked_at", UtcTime, nullable=False),
     Column("reported_at", UtcTime),
 )  # fmt: skip
@@ -162,32 +193,32 @@ commitments = Table(
 # what scanners asked us to keep
 promises = Table(
     "promises", metadata,
-    Column("peer", String(64), primary_key=True),
-    Column("transaction_uid", String(64), primary_key=True),
+    Column("peer", Words(64), primary_key=True),
+    Column("transaction_uid", Words(64), primary_key=True),
     Column("wanted", JSON, nullable=False),  # [SOP Class UID, SOP Instance UID] each
-    Column("state", String(16), nullable=False),
+    Column("state", Words(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("asked_at", UtcTime, nullable=False),
     Column("next_at", UtcTime, nullable=False),
     Column("reported_at", UtcTime),
-    Column("message", Text, nullable=False, default=""),
+    Column("message", Words(), nullable=False, default=""),
     Index("promises_due", "state", "next_at"),
 )  # fmt: skip
 
 # what is fetched for a study that waits for it
 fetches = Table(
     "fetches", metadata,
-    Column("study_instance_uid", String(64), ForeignKey("studies.study_instance_uid"), primary_key=True),
+    Column("study_instance_uid", Words(64), ForeignKey("studies.study_instance_uid"), primary_key=True),
     Column("version", Integer, primary_key=True),
-    Column("need", String(16), primary_key=True),
-    Column("rule", Text, nullable=False),
-    Column("source", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("need", Words(16), primary_key=True),
+    Column("rule", Words(), nullable=False),
+    Column("source", Words(64), nullable=False),
+    Column("state", Words(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_at", UtcTime, nullable=False),
     Column("begun_at", UtcTime),
-    Column("companion", String(64)),  # the other study of the patient that it was found in
-    Column("message", Text, nullable=False, default=""),
+    Column("companion", Words(64)),  # the other study of the patient that it was found in
+    Column("message", Words(), nullable=False, default=""),
     Index("fetches_due", "state", "next_at"),
     Index("fetches_by_companion", "companion"),
 )  # fmt: skip
@@ -196,18 +227,31 @@ fetches = Table(
 _SAFE_WAL = (3, 51, 3)
 
 
-def open_database(path: Path) -> Engine:
-    """Open (and create) the journal; an older one is brought up.
+def open_database(where: Path | str) -> Engine:
+    """Open (and create) the journal, a SQLite file or the address of a PostgreSQL database; an older one is brought up.
 
-    Raises ConfigurationError if a newer version of this program wrote it.
+    Raises ConfigurationError if a newer version of this program wrote it, TransientFault if it can't be reached.
     """
-    engine = connect(path)
-    bring_up(engine, metadata, path)
+    engine = connect(where)
+    with faults():
+        bring_up(engine, metadata, where)
     return engine
 
 
-def connect(path: Path) -> Engine:
-    """Return an engine on the SQLite file by which a commit is on the disk when it returns."""
+def connect(where: Path | str) -> Engine:
+    """Return an engine on the database by which a commit is on the disk when it returns.
+
+    Raises ConfigurationError if an address can't be used.
+    """
+    return postgres.connect(where) if isinstance(where, str) else _connect_file(where)
+
+
+def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an INSERT that may say what is done with a row that is there already."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _connect_file(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 10.0, "check_same_thread": False})
     # PERSIST overwrites its journal in place, which costs fewer flushes than TRUNCATE and is as durable: with
     # synchronous=FULL the end of a transaction is flushed too, which DELETE leaves out (sqlite.org/pragma.html)

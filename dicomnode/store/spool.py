@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _TEMPORARY = ".tmp-"
-_SUFFIX = ".dcm"
+SUFFIX = ".dcm"
 
 
 def hashed(text: str) -> str:
@@ -45,7 +45,7 @@ class Spool:
         When this returns, file and folder entries survive a power cut. Raises OSError (disk full, ...).
         """
         folder = self._folder(hashed(study_uid), hashed(series_uid))
-        target = folder / f"{hashed(sop_instance_uid)}-{sha256[:16]}{_SUFFIX}"
+        target = folder / f"{hashed(sop_instance_uid)}-{sha256[:16]}{SUFFIX}"
         if not target.exists():
             # per thread and process, so that two Associations with the same instance do not share a temporary file
             temporary = folder / f"{_TEMPORARY}{target.stem}-{os.getpid()}-{id(file_bytes)}"
@@ -95,7 +95,7 @@ class Spool:
 
     def stored(self) -> Iterator[str]:
         """Yield the relative path of every whole instance."""
-        for path in self.root.rglob(f"*{_SUFFIX}"):
+        for path in self.root.rglob(f"*{SUFFIX}"):
             if not path.name.startswith(_TEMPORARY):
                 yield str(path.relative_to(self.root))
 

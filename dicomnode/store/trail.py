@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from dicomnode.store.journal import Journal
-from dicomnode.store.schema import instances, moves, readers
+from dicomnode.store.schema import insert, instances, moves, readers
 from dicomnode.study import Event, StudyState
 
 
@@ -35,7 +34,9 @@ class Trail:
         self._reader = reader
         with journal.transaction() as connection:
             newest = connection.execute(select(func.max(moves.c.id))).scalar() or 0
-            connection.execute(insert(readers).values(name=reader, position=newest).on_conflict_do_nothing())
+            connection.execute(
+                insert(connection, readers).values(name=reader, position=newest).on_conflict_do_nothing()
+            )
 
     def ahead(self, limit: int = 200) -> list[Step]:
         """Return the next moves, the oldest first."""

@@ -62,12 +62,30 @@ def test_the_example_in_the_repository_is_valid() -> None:
         ('[[peers]]\nname = "s"\nae_title = "S"\nport = 104\n', "config.toml:4: peers.0.port: needs a host"),
         ('[[peers]]\nname = "s"\nae_title = "S"\npassword = "x"\n', "config.toml:4: peers.0.password: needs a user"),
         ('[engine]\nkind = "dask"\n', 'config.toml:2: engine.kind: kind = "dask" needs engine.scheduler'),
+        ("[node]\nstandby = true\n", "config.toml:2: node.standby: needs a journal that both nodes reach"),
+        ('[node]\njournal = "mysql://a@h/d"\n', "config.toml:2: node.journal: is no address of PostgreSQL"),
+        ('[node]\nname = "../x"\n', "config.toml:2: node.name: String should match pattern"),
         ("[node\n", "config.toml: is not valid TOML"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_its_key_and_what_to_do(tmp_path: Path, text: str, line: str) -> None:
     found = mistakes(tmp_path, text)
     assert any(row.startswith(line) for row in found), found
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://a:hush@h/d", "postgresql+psycopg://a@h/d?password=hush", "x://a:hush@h"]
+)
+def test_a_password_in_the_address_of_the_journal_is_refused_and_not_repeated(tmp_path: Path, address: str) -> None:
+    (line,) = [row for row in mistakes(tmp_path, f'[node]\njournal = "{address}"\n') if "holds a password" in row]
+    assert line.startswith("config.toml:2: node.journal: holds a password; put it into a file")
+    assert "hush" not in str(mistakes(tmp_path, f'[node]\njournal = "{address}"\n'))
+
+
+def test_a_standby_needs_a_postgresql_journal_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[node]\njournal = "postgresql+psycopg://dicomnode@db/dicomnode"\nstandby = true\n')
+    assert load(path).node.standby
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -63,9 +63,10 @@ class Road:
     answers: list[PipelineResult | Exception] = field(default_factory=list)
     now: datetime = NOON
     stopping: bool = False
+    database: str | None = None  # address of a PostgreSQL journal, in place of a file in the folder
 
     def __post_init__(self) -> None:
-        self.journal = Journal(open_database(self.folder / "journal.sqlite"))
+        self.journal = Journal(open_database(self.database or self.folder / "journal.sqlite"))
         self.spool = Spool(self.folder / "spool")
         self.outbox = Outbox(self.journal, Spool(self.folder / "derived"))
         self.associations = OpenAssociations()

@@ -41,14 +41,14 @@ def test_a_copy_holds_what_was_committed_before_and_the_node_goes_on(
     folder: DataFolder, journal: Journal, tmp_path: Path
 ) -> None:
     journal.record_instance(an_instance("1.2.3", "1.2"), NOON)
-    copy = back_up(folder.journal, tmp_path / "copies", NOON, 3)
+    copy = back_up(folder, tmp_path / "copies", NOON, 3)
     journal.record_instance(an_instance("1.3.3", "1.3"), NOON)
     assert copy.name == "journal-20260302T120000Z.sqlite"
     assert studies_in(copy) == {"1.2"}
 
 
 def test_only_the_newest_copies_are_kept(folder: DataFolder, journal: Journal, tmp_path: Path) -> None:
-    made = [back_up(folder.journal, tmp_path, NOON + timedelta(days=day), 2) for day in range(3)]
+    made = [back_up(folder, tmp_path, NOON + timedelta(days=day), 2) for day in range(3)]
     assert sorted(tmp_path.glob("journal-*.sqlite")) == made[1:]
 
 
@@ -56,7 +56,7 @@ def test_a_copy_is_put_back_and_the_former_journal_is_kept(
     folder: DataFolder, journal: Journal, tmp_path: Path
 ) -> None:
     journal.record_instance(an_instance("1.2.3", "1.2"), NOON)
-    copy = back_up(folder.journal, tmp_path, NOON, 3)
+    copy = back_up(folder, tmp_path, NOON, 3)
     journal.record_instance(an_instance("1.3.3", "1.3"), NOON)
     journal.close()
     former = restore(copy, folder, NOON)
@@ -65,7 +65,7 @@ def test_a_copy_is_put_back_and_the_former_journal_is_kept(
 
 
 def test_nothing_is_put_back_under_a_running_node(folder: DataFolder, journal: Journal, tmp_path: Path) -> None:
-    copy = back_up(folder.journal, tmp_path, NOON, 3)
+    copy = back_up(folder, tmp_path, NOON, 3)
     with take_lock(folder.lock) as lock:
         write_facts(lock, {"pid": 1})
         with pytest.raises(ConfigurationError, match="stop it first"):
@@ -80,4 +80,12 @@ def test_a_file_that_is_no_journal_is_not_put_back(folder: DataFolder, journal: 
 
 def test_where_no_node_has_run_there_is_nothing_to_copy(folder: DataFolder, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no node has run"):
-        back_up(folder.journal, tmp_path, NOON, 3)
+        back_up(folder, tmp_path, NOON, 3)
+
+
+def test_a_postgresql_journal_is_left_to_its_own_tools(tmp_path: Path) -> None:
+    shared = DataFolder(tmp_path, "postgresql://a@h/d", "first")
+    with pytest.raises(ConfigurationError, match="pg_dump"):
+        back_up(shared, tmp_path, NOON, 3)
+    with pytest.raises(ConfigurationError, match="pg_restore"):
+        restore(tmp_path / "copy", shared, NOON)

@@ -13,14 +13,15 @@ from dicomnode.store.journal import Journal
 from dicomnode.store.rows import Arrival
 from dicomnode.store.schema import open_database
 from dicomnode.study import Event, InstanceContent, StudyState
+from tests.dicomnode.store.conftest import Where
 from tests.fakes import NOON, after, an_instance
 
 ROUTE = {"pipeline": "reconstruction", "rule": "all", "destinations": ["pacs"], "sources": ["1.2.3"], "next_at": NOON}
 
 
 @pytest.fixture
-def a_journal(tmp_path: Path) -> Iterator[Journal]:
-    journal = Journal(open_database(tmp_path / "journal.sqlite"))
+def a_journal(where: Where) -> Iterator[Journal]:
+    journal = Journal(open_database(where))
     yield journal
     journal.close()
 
@@ -134,17 +135,19 @@ def test_many_associations_at_once_record_every_instance_once(a_journal: Journal
     assert len(a_journal.instances("1.2")) == 10
 
 
-def test_what_was_committed_is_there_after_the_file_was_opened_anew(tmp_path: Path) -> None:
-    first = Journal(open_database(tmp_path / "journal.sqlite"))
+def test_what_was_committed_is_there_after_the_journal_was_opened_anew(where: Where) -> None:
+    first = Journal(open_database(where))
     routed(first)
-    second = Journal(open_database(tmp_path / "journal.sqlite"))
+    second = Journal(open_database(where))
     assert state(second) is StudyState.ROUTED
     assert [move.event for move in second.moves("1.2")] == ["FIRST_INSTANCE", "WHOLE"]
     first.close()
     second.close()
 
 
-def test_the_database_flushes_every_commit(a_journal: Journal) -> None:
-    with a_journal.reading() as connection:
+def test_the_file_is_flushed_at_every_commit(tmp_path: Path) -> None:
+    journal = Journal(open_database(tmp_path / "journal.sqlite"))
+    with journal.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    journal.close()
