@@ -203,6 +203,7 @@ class Node:
             associations,
             _keywords(self.config),
             self.config.node.min_free_gb,
+            self.config.node.quiet_s,
             arrived=lambda: self._road.arrived(),
         )
 

@@ -101,10 +101,7 @@ def assess(rules: Sequence[RuleSettings], arrival: Arrival, now: datetime, quiet
         if sources:
             return _assess_rule(rule, sources, arrival, now, quiet, quiet_at)
     if not quiet:
-        return Wait(
-            max(quiet_at, now),
-            f"{_count(arrival)}, none matches a rule yet; {_waiting_words(arrival, quiet_at)}",
-        )
+        return Wait(max(quiet_at, now), f"no instance matches a rule yet; {_waiting_words(arrival, quiet_at)}")
     return Ignore(f"no rule holds: {why_none(rules, arrival.instances)}")
 
 
@@ -294,11 +291,6 @@ def _what(instance: Instance) -> str:
 
 def _waiting_words(arrival: Arrival, quiet_at: datetime) -> str:
     return "a peer is still sending" if arrival.being_sent else f"waiting for quiet at {_clock(quiet_at)}"
-
-
-def _count(arrival: Arrival) -> str:
-    number = len(arrival.instances)
-    return f"{number} instance{'s' if number != 1 else ''}"
 
 
 def _clock(moment: datetime) -> str:

@@ -9,13 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.loopback import is_isolated
-from tests.peers.node import Node, Settings
+from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
 from tests.peers.postgres import Postgres, as_other_user, program
 from tests.peers.process import PeerProcess
 
 Start = Callable[[PeerProcess], None]
 StartNode = Callable[..., Node]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the end-to-end tests: their files are the longest, and none should be left alone at the end."""
+    items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 
 def need_programs(*names: str) -> None:
@@ -55,6 +60,16 @@ def postgres() -> Iterator[Postgres]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def plain_node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One node that reconstructs every TOMO and sends to Orthanc, for all tests that only send it their own studies."""
+    need_programs("storescu")
+    node = Node(tmp_path_factory.mktemp("node"), Settings(destinations=[destination(orthanc.dicom_port)]))
+    node.start()
+    yield node
+    node.stop(timeout_s=30)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -21,7 +21,7 @@ from dicomnode.study import Instance, InstanceContent, InstanceHeader, ReceivedI
 
 log = structlog.get_logger(__name__)
 
-# Only these can make a study whole by themselves; the rest (hundreds of CT slices) is looked at on the next tick.
+# Only these can make a study whole by themselves; more of the rest (hundreds of CT slices) waits until it is quiet.
 _MAY_COMPLETE = (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION)
 
 
@@ -57,6 +57,7 @@ class Receiver:
     associations: OpenAssociations
     keywords: frozenset[str]  # DICOM keywords that the rules look at
     min_free_gb: float
+    quiet_s: float
     arrived: Callable[[], None]  # wakes the next stage
 
     def receive(self, received: ReceivedInstance, now: datetime) -> None:
@@ -110,7 +111,8 @@ class Receiver:
             received.calling_ae_title,
             version=1,
         )
-        return self.journal.record_instance(instance, now)
+        quiet_at = None if header.content in _MAY_COMPLETE else now + timedelta(seconds=self.quiet_s)
+        return self.journal.record_instance(instance, now, quiet_at)
 
 
 def register_orphans(receiver: Receiver, now: datetime) -> int:

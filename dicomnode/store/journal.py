@@ -66,8 +66,11 @@ class Journal:
             row = connection.execute(query).first()
         return None if row is None else (row.path, row.sha256)
 
-    def record_instance(self, new: Instance, now: datetime) -> Arrival:
-        """Record a stored instance and move its study; returns what the instance turned out to be."""
+    def record_instance(self, new: Instance, now: datetime, quiet_at: datetime | None = None) -> Arrival:
+        """Record a stored instance and move its study; returns what the instance turned out to be.
+
+        A receiving study is to be looked at once; where the instance is but more of what the study has, at `quiet_at`.
+        """
         header = new.header
         with self.transaction() as connection:
             rows = (
@@ -88,7 +91,7 @@ class Journal:
                 connection.execute(_where_instance(update(instances), new).values(again))
             else:
                 connection.execute(instances.insert().values(**instance_row(new), kept=kept, version=version))
-            self._move_for_arrival(connection, study, new, kept, version, now)
+            self._move_for_arrival(connection, study, new, kept, version, now, quiet_at)
             return Arrival.NEW if kept else Arrival.CONFLICT
 
     def _insert_study(self, connection: Connection, new: Instance, now: datetime) -> None:
@@ -108,6 +111,7 @@ class Journal:
         kept: bool,
         version: int,
         now: datetime,
+        quiet_at: datetime | None,
     ) -> None:
         uid = new.header.study_instance_uid
         if not kept:
@@ -116,26 +120,15 @@ class Journal:
                 f"and used, the second lies in {new.path}"
             )
             self.move(
-                connection,
-                uid,
-                Event.CONFLICT,
-                reason,
-                now,
-                version=version,
-                last_instance_at=now,
-                next_at=None,
-            )
+                connection, uid, Event.CONFLICT, reason, now, version=version, last_instance_at=now, next_at=None,
+            )  # fmt: skip
         elif study is None:
-            self.note(
-                connection,
-                uid,
-                Event.FIRST_INSTANCE,
-                None,
-                f"first instance from {new.calling_ae_title}",
-                now,
-            )
+            self.note(connection, uid, Event.FIRST_INSTANCE, None, f"first instance from {new.calling_ae_title}", now)
         elif study["state"] == StudyState.RECEIVING.value:
-            connection.execute(_where(uid).values(last_instance_at=now, next_at=now, updated_at=now))
+            look_at = now
+            if quiet_at is not None and _has_such(connection, new):  # each look reads the whole study
+                look_at = quiet_at if study["next_at"] > now else study["next_at"]  # what is due is not put off
+            connection.execute(_where(uid).values(last_instance_at=now, next_at=look_at, updated_at=now))
         elif study["state"] == StudyState.HELD.value and self._has_conflict(connection, uid):
             connection.execute(_where(uid).values(last_instance_at=now, updated_at=now, version=version))
         else:
@@ -190,8 +183,8 @@ class Journal:
     def set_waiting(self, seen: Study, until: datetime, reason: str) -> None:
         """Record why a receiving study still waits, and when to look again; no move, no story line."""
         with self.transaction() as connection:
-            # an instance that came since has set next_at to its own arrival: that look must not be put off
-            unchanged = studies.c.last_instance_at == seen.last_instance_at
+            # what came since and may change the decision has set next_at to its own arrival: that look is not put off
+            unchanged = studies.c.next_at == seen.next_at
             receiving = studies.c.state == StudyState.RECEIVING.value
             connection.execute(
                 _where(seen.study_instance_uid).where(unchanged, receiving).values(next_at=until, reason=reason)
@@ -232,9 +225,8 @@ class Journal:
                 connection, row["study_instance_uid"], Event.CLAIMED, f"attempt {attempt} of {row['pipeline']}", now,
                 claim=token, lease_until=now + timedelta(seconds=lease_s), attempts=attempt,
             )  # fmt: skip
-            fresh = self._study_row(connection, row["study_instance_uid"])
-            assert fresh is not None  # noqa: S101 - moved just now
-            return claim_of(fresh)
+            this = studies.c.study_instance_uid == row["study_instance_uid"]
+            return claim_of(connection.execute(select(studies, _INSTANCES).where(this)).mappings().one())
 
     def holds(self, connection: Connection, claim: Claim) -> bool:
         """Tell whether the attempt still owns the study: the fence against a late twin."""
@@ -308,9 +300,8 @@ class Journal:
         query = select(instances).where(
             instances.c.study_instance_uid == uid, instances.c.kept.is_(kept), instances.c.purged_at.is_(None)
         )
-        with self.reading() as connection:
-            rows = connection.execute(query.order_by(instances.c.received_at)).mappings().all()
-        return [instance_of(row) for row in rows]
+        with self.reading() as connection:  # row by row: a study may have thousands
+            return [instance_of(row) for row in connection.execute(query.order_by(instances.c.received_at)).mappings()]
 
     def update_header(self, instance: Instance) -> None:
         """Replace what is known of an instance's header: the rules may look at other keywords than when it came."""
@@ -331,8 +322,8 @@ class Journal:
             return set(connection.execute(select(instances.c.path).where(instances.c.purged_at.is_(None))).scalars())
 
     def _study_row(self, connection: Connection, uid: str) -> RowMapping | None:
-        query = select(studies, _INSTANCES).where(studies.c.study_instance_uid == uid)
-        return connection.execute(query).mappings().first()
+        """Return a study without the number of its instances: each arrival asks, and to count them takes longer."""
+        return connection.execute(select(studies).where(studies.c.study_instance_uid == uid)).mappings().first()
 
 
 _INSTANCES = (
@@ -342,6 +333,16 @@ _INSTANCES = (
     .scalar_subquery()
     .label("instances")
 )
+
+
+def _has_such(connection: Connection, new: Instance) -> bool:
+    """Tell whether the study had an instance of this content before this one."""
+    others = select(instances.c.path).where(
+        instances.c.study_instance_uid == new.header.study_instance_uid,
+        instances.c.content == new.header.content.name,
+        instances.c.sop_instance_uid != new.header.sop_instance_uid,
+    )
+    return connection.execute(others.limit(1)).first() is not None
 
 
 def _where(uid: str) -> Any:

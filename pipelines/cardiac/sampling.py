@@ -21,7 +21,7 @@ class Sampler:
 
     def __init__(self, values: NDArray[np.floating], grid: VoxelGrid) -> None:
         self._values = np.pad(values, 3).astype(np.float64)
-        self._strides = np.array([self._values.shape[1] * self._values.shape[2], self._values.shape[2], 1])
+        self._strides = (self._values.shape[1] * self._values.shape[2], self._values.shape[2])
         self._flat = self._values.ravel()
         inverse = np.linalg.inv(grid.matrix)
         self._to_index, self._origin = inverse[:3, :3][::-1].T, inverse[:3, 3][::-1] + 3.0
@@ -47,15 +47,18 @@ class Sampler:
         # Beyond the padding everything is zero; the clip keeps the neighbours inside.
         index = np.clip(index, 1.0, np.array(self._values.shape) - 3.0)
         whole = np.floor(index)
-        weights = weights_of(index - whole)
-        first = whole.astype(np.int64) @ self._strides
+        part = index - whole
+        # axis by axis, each an array of its own: numpy reads that faster than every third number of one
+        in_z, in_y, in_x = (weights_of(np.ascontiguousarray(part[..., axis])) for axis in range(3))
+        z, y, x = (whole[..., axis].astype(np.int64) for axis in range(3))
+        first = z * self._strides[0] + y * self._strides[1] + x
         total = np.zeros(first.shape)
-        for z, step_z in enumerate(steps):
-            for y, step_y in enumerate(steps):
-                plane = weights[z][..., 0] * weights[y][..., 1]
-                row = first + step_z * self._strides[0] + step_y * self._strides[1]
-                for x, step_x in enumerate(steps):
-                    total += plane * weights[x][..., 2] * self._flat[row + step_x]
+        for weight_z, step_z in zip(in_z, steps, strict=True):
+            for weight_y, step_y in zip(in_y, steps, strict=True):
+                plane = weight_z * weight_y
+                row = first + (step_z * self._strides[0] + step_y * self._strides[1])
+                for weight_x, step_x in zip(in_x, steps, strict=True):
+                    total += plane * weight_x * self._flat.take(row + step_x)
         return total
 
 

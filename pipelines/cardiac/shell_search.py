@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.cardiac.heart_frame import Float, Spheroid, directions
+from pipelines.cardiac.heart_frame import Float, Point, Spheroid, directions
 from pipelines.cardiac.sampling import Sampler, voxel_centers
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Volume
@@ -28,6 +29,7 @@ OUTSIDE_MM = 14.0
 FLOOR = 0.25  # of the typical height: what is fainter by far is noise, not muscle
 # The axis is looked for within this angle of the usual one (45 degrees left of ahead, 25 down).
 USUAL_AXIS = (0.641, -0.641, -0.423)
+_USUAL = np.array(USUAL_AXIS) / np.linalg.norm(USUAL_AXIS)
 WIDEST_TURN_DEG = 70.0
 LEAST_LEAN_DEG = 5.0  # from the body's axis, along which anterior and lateral would have no meaning
 WIDTHS_MM, STRETCHES = (21.0, 28.0, 37.0), (1.9,)
@@ -178,8 +180,11 @@ def _template(rings: int = 8, angles: int = 16) -> tuple[Float, Float, Float]:
 _POLAR, _ANGLE, _AREA = _template()
 
 
-def scores_of(sampler: Sampler, spheroids: Float, floor: float, chunk: int = 2000) -> Float:
-    """Return the score of each spheroid `[n, 8]` (middle, axis, half-width, stretch)."""
+def scores_of(sampler: Sampler, spheroids: Float, floor: float, chunk: int = 128) -> Float:
+    """Return the score of each spheroid `[n, 8]` (middle, axis, half-width, stretch).
+
+    So few are scored at once that their places stay in the processor's cache.
+    """
     parts = [_scores(sampler, spheroids[start : start + chunk], floor) for start in range(0, len(spheroids), chunk)]
     return np.concatenate(parts) if parts else np.zeros(0)
 
@@ -199,7 +204,7 @@ def _scores(sampler: Sampler, spheroids: Float, floor: float) -> Float:
 def layers(read: Callable[[Float], Float], spheroids: Float) -> tuple[Float, Float, Float]:
     """Return values `[n, place]` in the middle of the wall, inside the cavity and outside of the wall."""
     width, length = spheroids[:, 6, None], (spheroids[:, 6] * spheroids[:, 7])[:, None]
-    frames = np.array([directions(axis) for axis in spheroids[:, 3:6]])
+    frames = np.array([_frame((x, y, z)) for x, y, z in spheroids[:, 3:6].tolist()])
     across = np.cos(_ANGLE)[:, None] * frames[:, 1, None] + np.sin(_ANGLE)[:, None] * frames[:, 2, None]
     along = frames[:, 0, None]
     cosine, sine = np.cos(_POLAR)[:, None], np.sin(_POLAR)[:, None]
@@ -209,6 +214,12 @@ def layers(read: Callable[[Float], Float], spheroids: Float) -> tuple[Float, Flo
     normal = width[..., None] * cosine * along + length[..., None] * sine * across
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     return read(wall), read(cavity), read(wall + OUTSIDE_MM * normal)
+
+
+@lru_cache(maxsize=1024)
+def _frame(axis: Point) -> Float:
+    """Return a ventricle's own directions as rows; the spheroids of a search share few axes."""
+    return np.array(directions(np.array(axis)))
 
 
 def climb(sampler: Sampler, start: Float, floor: float, rounds: int = 40) -> tuple[float, Float]:
@@ -253,22 +264,21 @@ def _neighbors(values: Float, step: float) -> Float:
 
 def bounded(values: Float) -> Float:
     """Return a spheroid with a unit axis within the allowed turn and sizes within their bounds."""
-    usual = np.array(USUAL_AXIS) / np.linalg.norm(USUAL_AXIS)
     axis = values[3:6] / np.linalg.norm(values[3:6])
-    cosine, least = float(axis @ usual), math.cos(math.radians(WIDEST_TURN_DEG))
+    cosine, least = float(axis @ _USUAL), math.cos(math.radians(WIDEST_TURN_DEG))
     if cosine < least:
-        across = axis - cosine * usual
-        axis = least * usual + math.sqrt(1.0 - least**2) * across / max(float(np.linalg.norm(across)), 1e-9)
+        across = axis - cosine * _USUAL
+        axis = least * _USUAL + math.sqrt(1.0 - least**2) * across / max(float(np.linalg.norm(across)), 1e-9)
     sizes = np.clip(values[6:], BOUNDS[:, 0], BOUNDS[:, 1])
-    return np.concatenate([values[:3], _leaning(axis, usual), sizes])
+    return np.concatenate([values[:3], _leaning(axis), sizes])
 
 
-def _leaning(axis: Float, usual: Float) -> Float:
+def _leaning(axis: Float) -> Float:
     """Return a unit axis that does not lie along the body's: one that nearly does leans aside, else the usual way."""
     least = math.sin(math.radians(LEAST_LEAN_DEG))
     aside = axis[:2]
     lean = float(np.linalg.norm(aside))
     if lean >= least:
         return axis
-    way = aside / lean if lean > 1e-3 else usual[:2] / np.linalg.norm(usual[:2])
+    way = aside / lean if lean > 1e-3 else _USUAL[:2] / np.linalg.norm(_USUAL[:2])
     return np.array([*(least * way), math.copysign(math.sqrt(1.0 - least**2), axis[2])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from dicomnode.cli.main import run
 from dicomnode.objects.reader import read_volume
 from tests.conftest import StartNode, need_programs
+from tests.dicomnode.objects.spect_ct import STUDY, chest
 from tests.dicomnode.objects.validator import errors_in
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings, destination
@@ -21,17 +22,7 @@ from tests.peers.orthanc import Orthanc
 from tests.peers.studies import StudyUids, give_uids, real_file, write
 from tests.pipelines.mu_map_models import a_mu_map_model
 
-CT_SLICES = 56
 PATIENCE_S = 400  # four reconstructions and a registration take half a minute of a core
-
-
-@pytest.fixture(scope="module")
-def spect_ct(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The files of a virtual patient under stress: projections first, then the slices of the CT."""
-    out = tmp_path_factory.mktemp("spect_ct")
-    command = ["simulate", "--patients", "1", "--seed", "31", "--state", "stress", "--ct", "--out", str(out)]
-    assert run(command) == 0
-    return sorted(out.rglob("*.dcm"), key=lambda path: not path.name.endswith("-tomo.dcm"))
 
 
 @pytest.fixture
@@ -59,14 +50,15 @@ def printed(report: Path) -> str:
 
 
 def test_a_spect_ct_study_is_corrected_by_its_own_ct_and_says_how_well_that_fits(
-    node: Node, orthanc: Orthanc, spect_ct: list[Path], tmp_path: Path
+    node: Node, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    source = dcmread(spect_ct[0], stop_before_pixels=True)
+    tomo, ct = chest(tmp_path, replace(STUDY, patient_id="SPECT-CT"), shift_mm=(6.0, 0.0, 8.0))
+    source = dcmread(tomo, stop_before_pixels=True)
     uid = str(source.StudyInstanceUID)
-    sent = dcmtk.store(node.port, spect_ct)
+    sent = dcmtk.store(node.port, [tomo, *ct])
     assert sent.accepted, sent.output
     row = node.wait_for(uid, "DELIVERED", timeout_s=PATIENCE_S)
-    assert (row["instances"], row["pipeline"]) == (1 + CT_SLICES, "attenuation_correction")
+    assert (row["instances"], row["pipeline"]) == (1 + len(ct), "attenuation_correction")
     back = received(orthanc, uid, tmp_path / "back", str(source.SeriesDescription))
     assert set(back) == {
         "nAC recon", "CTAC recon", "attenuation map 140.5 keV of CT", "nAC short axis", "CTAC short axis",
@@ -74,7 +66,7 @@ def test_a_spect_ct_study_is_corrected_by_its_own_ct_and_says_how_well_that_fits
     }  # fmt: skip
     for path, _ in back.values():
         assert errors_in(path.read_bytes(), tmp_path) == []
-    slices = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in spect_ct[1:]}
+    slices = {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in ct}
     named = {str(item.ReferencedSOPInstanceUID) for item in back["CTAC recon"][1].SourceImageSequence}
     assert named >= {str(source.SOPInstanceUID), *slices}
     assert [str(item.ReferencedSOPInstanceUID) for item in back["nAC recon"][1].SourceImageSequence] == [

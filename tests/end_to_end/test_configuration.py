@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dicomnode.cli.main import run
 from tests.peers.node import Node, Settings, destination
 from tests.peers.process import HOST
 
@@ -38,20 +39,23 @@ MISTAKES: dict[str, tuple[Callable[[str], str], tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("command", ["serve", "check"])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_the_file_is_named_with_its_place(mistake: str, command: str, tmp_path: Path) -> None:
+def test_a_mistake_in_the_file_is_named_with_its_place(
+    mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     change, words = MISTAKES[mistake]
     node = Node(tmp_path, Settings(destinations=[destination(4242)]))
     changed = change(node.config.read_text())
     assert changed != node.config.read_text()
     node.config.write_text(changed)
-    done = node.command_run(command)
+    done = node.command_run("serve")
     assert done.returncode == CONFIGURATION, done.stdout + done.stderr
-    for word in ("config.toml", *words):
-        assert word in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) <= 3, done.stderr
+    assert run(["check", "--config", str(node.config)]) == CONFIGURATION
+    for said in (done.stderr, capsys.readouterr().err):
+        for word in ("config.toml", *words):
+            assert word in said
+        assert "Traceback" not in said
+        assert len(said.strip().splitlines()) <= 3, said
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

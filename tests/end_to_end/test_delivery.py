@@ -8,7 +8,6 @@ from tests.conftest import Start, StartNode
 from tests.peers import dcmtk
 from tests.peers.node import Settings, destination
 from tests.peers.orthanc import Orthanc
-from tests.peers.process import eventually
 from tests.peers.studies import StudyUids, small_tomo, write
 
 
@@ -20,7 +19,7 @@ def test_what_a_dead_archive_missed_is_delivered_when_it_is_back(
     node = start_node(Settings(destinations=[destination(pacs.dicom_port)]))
     assert dcmtk.store(node.port, [write(small_tomo(uids), tmp_path / "a.dcm")]).accepted
     node.wait_for(uids.study, "DELIVERING")
-    eventually(lambda: _attempts(node.show(uids.study)) > 0, "a first attempt at the archive")
+    node.wait_until(lambda: _attempts(node.show(uids.study)) > 0, "a first attempt at the archive")
     start(pacs)
     node.wait_for(uids.study, "DELIVERED")
     assert pacs.instances(uids.study) == node.derived(uids.study) != []

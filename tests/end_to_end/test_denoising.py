@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pydicom.dataset import Dataset
 from dicomnode.objects.virtual_study import VirtualStudy
 from pipelines.contract import CardiacState
 from pipelines.networks.model_card import read_card
-from tests.conftest import StartNode, need_programs
+from tests.conftest import need_programs
 from tests.dicomnode.objects.validator import errors_in
 from tests.factories import a_tomo
 from tests.peers import dcmtk
@@ -43,14 +44,20 @@ def a_study(name: str, folder: Path, **acquired: Any) -> tuple[Path, str]:
     return path, study.study_instance_uid
 
 
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    return a_model(tmp_path / "models")
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_model(tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture
-def node(start_node: StartNode, orthanc: Orthanc, models: Path) -> Node:
-    return start_node(Settings(destinations=[destination(orthanc.dicom_port)], rules=[low_dose_rule(models)]))
+@pytest.fixture(scope="module")
+def node(orthanc: Orthanc, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """One node for all tests: each sends a study of its own."""
+    need_programs("storescu")
+    settings = Settings(destinations=[destination(orthanc.dicom_port)], rules=[low_dose_rule(models)])
+    node = Node(tmp_path_factory.mktemp("node"), settings)
+    node.start()
+    yield node
+    node.stop(timeout_s=30)
 
 
 def received(orthanc: Orthanc, uid: str, folder: Path) -> dict[str, tuple[Path, Dataset]]:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
+from dicomnode.objects.virtual_study import VirtualStudy
+from pipelines.contract import CardiacState
 from tests.conftest import Start, StartNode
+from tests.dicomnode.objects.spect_ct import chest
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
@@ -83,6 +87,36 @@ def test_a_missing_ct_is_fetched_whole_before_the_study_is_processed(
     processed = next(move["at"] for move in story["moves"] if move["event"] == "CLAIMED")
     assert max(row["received_at"] for row in story["received"]) < processed
     assert list(node.studies()) == [uids.study], "nothing else of the archive came"
+
+
+def test_a_spect_study_whose_ct_lies_in_the_archive_is_corrected_by_it(
+    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    study = VirtualStudy(patient_id="FETCHED-CT", state=CardiacState.STRESS, series_description="STRESS")
+    tomo, slices = chest(tmp_path, study)
+    orthanc.add(*slices)
+    rule = a_rule(
+        {"need": "ct", "method": "get", "series_description": "*AC*"}, "ct", pipeline="attenuation_correction",
+        options={"iterations": 2, "map": "ct"},
+    )  # fmt: skip
+    node = start_node(Settings([destination(orthanc.dicom_port)], [rule]))
+    assert dcmtk.store(node.port, [tomo]).accepted
+    row = node.wait_for(study.study_instance_uid, "DELIVERED", timeout_s=200)
+    assert row["instances"] == 1 + len(slices)
+    back = {
+        str(ds.SeriesDescription).removeprefix("STRESS ").removesuffix("(CHECK)").strip(): ds
+        for _, ds in orthanc.retrieve_datasets(study.study_instance_uid, tmp_path / "back")
+        if ds.Modality != "CT"
+    }
+    assert set(back) == {
+        "nAC recon", "CTAC recon", "attenuation map 140.5 keV of CT", "nAC short axis", "CTAC short axis",
+        "measurements", "report page",
+    }  # fmt: skip
+    corrected = back["CTAC recon"]
+    assert "ATTN" in corrected.CorrectedImage
+    named = {str(item.ReferencedSOPInstanceUID) for item in corrected.SourceImageSequence}
+    assert named >= {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID) for path in (tomo, *slices)}
+    assert "CT-based Attenuation Correction" in str(back["measurements"])
 
 
 @pytest.mark.parametrize(

@@ -6,31 +6,29 @@ from pathlib import Path
 
 from tests.conftest import StartNode
 from tests.peers import dcmtk
-from tests.peers.node import Settings, destination
+from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
 from tests.peers.studies import StudyUids, fingerprint, small_tomo, spool_fingerprints, write
 
 
-def test_the_same_study_again_changes_nothing(start_node: StartNode, orthanc: Orthanc, tmp_path: Path) -> None:
+def test_the_same_study_again_changes_nothing(plain_node: Node, orthanc: Orthanc, tmp_path: Path) -> None:
     uids = StudyUids.from_seed("again", tmp_path)
-    file = write(small_tomo(uids), tmp_path / "a.dcm")
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
+    file, node = write(small_tomo(uids), tmp_path / "a.dcm"), plain_node
     assert dcmtk.store(node.port, [file]).accepted
     node.wait_for(uids.study, "DELIVERED")
     before = orthanc.instances(uids.study), node.show(uids.study)
     assert dcmtk.store(node.port, [file, file]).accepted
     assert node.wait_for(uids.study, "DELIVERED")["instances"] == 1
     assert (orthanc.instances(uids.study), node.show(uids.study)) == before
-    assert len(spool_fingerprints(node.data_dir)) == 1
+    assert spool_fingerprints(node.data_dir).count(fingerprint(file)) == 1
 
 
 def test_the_same_uid_with_other_content_is_kept_apart_and_the_study_is_held(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
+    plain_node: Node, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    uids = StudyUids.from_seed("conflict", tmp_path)
+    uids, node = StudyUids.from_seed("conflict", tmp_path), plain_node
     first = write(small_tomo(uids, seed=1), tmp_path / "first.dcm")
     other = write(small_tomo(uids, seed=2), tmp_path / "other.dcm")
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
     assert dcmtk.store(node.port, [first]).accepted
     node.wait_for(uids.study, "DELIVERED")
     in_archive = orthanc.instances(uids.study)
@@ -42,11 +40,10 @@ def test_the_same_uid_with_other_content_is_kept_apart_and_the_study_is_held(
 
 
 def test_a_late_acquisition_makes_a_new_version_and_each_derived_instance_is_there_once(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
+    plain_node: Node, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    first = StudyUids.from_seed("late", tmp_path)
+    first, node = StudyUids.from_seed("late", tmp_path), plain_node
     late = first.in_study("came later")
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
     assert dcmtk.store(node.port, [write(small_tomo(first, seed=1), tmp_path / "first.dcm")]).accepted
     node.wait_for(first.study, "DELIVERED")
     alone = orthanc.instances(first.study)

@@ -11,22 +11,24 @@ from pydicom.dataset import Dataset
 from tests.conftest import Start, StartNode, need_programs
 from tests.peers import dcmtk
 from tests.peers.geometry import back_project, correlation, place
-from tests.peers.node import Settings, destination
+from tests.peers.node import Node, Settings
 from tests.peers.orthanc import Orthanc
 from tests.peers.studies import StudyUids, fingerprint, ge_stress, spool_fingerprints, write
 
 GE_ISOCENTER_MM = (0.4, -7.6, 23.0)  # its Image Position is the corner of a cube around the axis, moved by this
 
 
-@pytest.fixture
-def sent_by_ge(start_node: StartNode, orthanc: Orthanc, tmp_path: Path) -> tuple[Dataset, list[tuple[Path, Dataset]]]:
+@pytest.fixture(scope="module")
+def sent_by_ge(
+    plain_node: Node, orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Dataset, list[tuple[Path, Dataset]]]:
     """Send the GE stress study through a node; return it and what Orthanc gives back over DICOM."""
-    uids = StudyUids.from_seed("real study", tmp_path)
+    folder = tmp_path_factory.mktemp("ge")
+    uids = StudyUids.from_seed("real study", folder)
     study = ge_stress(uids)
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
-    assert dcmtk.store(node.port, [write(study, tmp_path / "ge.dcm")]).accepted
-    node.wait_for(uids.study, "DELIVERED")
-    return study, orthanc.retrieve_datasets(uids.study, tmp_path / "back")
+    assert dcmtk.store(plain_node.port, [write(study, folder / "ge.dcm")]).accepted
+    plain_node.wait_for(uids.study, "DELIVERED")
+    return study, orthanc.retrieve_datasets(uids.study, folder / "back")
 
 
 def of_type(datasets: list[tuple[Path, Dataset]], *words: str) -> Dataset:

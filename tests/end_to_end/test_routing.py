@@ -6,36 +6,45 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from tests.conftest import StartNode
 from tests.peers import dcmtk
 from tests.peers.geometry import place
-from tests.peers.node import Settings, destination
+from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
-from tests.peers.studies import HEART_LPS_MM, PIXEL_MM, StudyUids, real_file, small_tomo, static_image, write
+from tests.peers.studies import (
+    HEART_LPS_MM,
+    PIXEL_MM,
+    StudyUids,
+    fingerprint,
+    real_file,
+    small_tomo,
+    spool_fingerprints,
+    static_image,
+    write,
+)
 
 TWO_SCANNERS = ({"name": "one", "ae_title": "SPECT1"}, {"name": "two", "ae_title": "SPECT2"})
 
 
-def test_a_study_that_no_rule_wants_is_kept_and_ignored_with_the_reason(start_node: StartNode, tmp_path: Path) -> None:
+def test_a_study_that_no_rule_wants_is_kept_and_ignored_with_the_reason(plain_node: Node, tmp_path: Path) -> None:
     uids = StudyUids.from_seed("planar", tmp_path)
-    node = start_node(Settings(destinations=[destination(1)]))
-    assert dcmtk.store(node.port, [write(static_image(uids), tmp_path / "static.dcm")]).accepted
-    row = node.wait_for(uids.study, "IGNORED")
+    file = write(static_image(uids), tmp_path / "static.dcm")
+    assert dcmtk.store(plain_node.port, [file]).accepted
+    row = plain_node.wait_for(uids.study, "IGNORED")
     assert row["instances"] == 1
     assert "no rule" in row["reason"]
-    assert len(list(node.data_dir.joinpath("spool").rglob("*.dcm"))) == 1
+    assert spool_fingerprints(plain_node.data_dir).count(fingerprint(file)) == 1
 
 
 @pytest.mark.parametrize(
     "name", ["siemens_static_two_detectors.dcm", "ge_530c_recon_supine.dcm", "mediso_recon_jaszczak.dcm"]
 )
-def test_real_objects_that_are_not_for_us_are_accepted_and_ignored(start_node: StartNode, name: str) -> None:
+def test_real_objects_that_are_not_for_us_are_accepted_and_ignored(plain_node: Node, name: str) -> None:
     file = real_file(name)
-    node = start_node(Settings(destinations=[destination(1)]))
-    assert dcmtk.store(node.port, [file]).accepted
-    (uid,) = node.studies()
-    node.wait_for(uid, "IGNORED")
+    assert dcmtk.store(plain_node.port, [file]).accepted
+    plain_node.wait_for(str(dcmread(file, stop_before_pixels=True).StudyInstanceUID), "IGNORED")
 
 
 def test_a_rule_can_tell_two_scanners_apart(start_node: StartNode, orthanc: Orthanc, tmp_path: Path) -> None:
@@ -53,15 +62,12 @@ def test_a_rule_can_tell_two_scanners_apart(start_node: StartNode, orthanc: Orth
     assert orthanc.instances(unwanted.study) == []
 
 
-def test_both_acquisitions_of_a_study_are_reconstructed(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
-) -> None:
+def test_both_acquisitions_of_a_study_are_reconstructed(plain_node: Node, orthanc: Orthanc, tmp_path: Path) -> None:
     one = StudyUids.from_seed("stress and rest", tmp_path)
     other = one.in_study("rest")
     files = [write(small_tomo(uids, seed), tmp_path / f"{seed}.dcm") for seed, uids in enumerate((one, other))]
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
-    assert dcmtk.store(node.port, files).accepted
-    node.wait_for(one.study, "DELIVERED")
+    assert dcmtk.store(plain_node.port, files).accepted
+    plain_node.wait_for(one.study, "DELIVERED")
     back = orthanc.retrieve_datasets(one.study, tmp_path / "back")
     sources = {
         item.ReferencedSOPInstanceUID for _, ds in back if ds.Modality == "NM" for item in ds.SourceImageSequence
@@ -69,26 +75,23 @@ def test_both_acquisitions_of_a_study_are_reconstructed(
     assert sources == {one.instance, other.instance}
 
 
-def test_an_unknown_peer_gets_no_association(start_node: StartNode, tmp_path: Path) -> None:
-    node = start_node(Settings())
+def test_an_unknown_peer_gets_no_association(plain_node: Node, tmp_path: Path) -> None:
+    node, uids = plain_node, StudyUids.from_seed(tmp_path)
     assert not dcmtk.echo(node.port, calling="STRANGER")
     assert not dcmtk.echo(node.port, called="SOMEBODY")
     assert dcmtk.echo(node.port)
-    sent = dcmtk.store(
-        node.port, [write(small_tomo(StudyUids.from_seed(tmp_path)), tmp_path / "a.dcm")], calling="STRANGER"
-    )
+    sent = dcmtk.store(node.port, [write(small_tomo(uids), tmp_path / "a.dcm")], calling="STRANGER")
     assert sent.returncode != 0
-    assert node.studies() == {}
+    assert uids.study not in node.studies()
 
 
 @pytest.mark.parametrize("clockwise", [True, False], ids=["CW", "CC"])
 def test_an_asymmetric_object_is_neither_mirrored_nor_turned(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path, clockwise: bool
+    plain_node: Node, orthanc: Orthanc, tmp_path: Path, clockwise: bool
 ) -> None:
     uids = StudyUids.from_seed("asymmetric", clockwise, tmp_path)
-    node = start_node(Settings(destinations=[destination(orthanc.dicom_port)]))
-    assert dcmtk.store(node.port, [write(small_tomo(uids, clockwise=clockwise), tmp_path / "a.dcm")]).accepted
-    node.wait_for(uids.study, "DELIVERED")
+    assert dcmtk.store(plain_node.port, [write(small_tomo(uids, clockwise=clockwise), tmp_path / "a.dcm")]).accepted
+    plain_node.wait_for(uids.study, "DELIVERED")
     back = orthanc.retrieve_datasets(uids.study, tmp_path / "back")
     (recon,) = [ds for _, ds in back if ds.Modality == "NM" and "RECON TOMO" in ds.ImageType]
     np.testing.assert_allclose(place(recon).center_of_hottest(), HEART_LPS_MM, atol=PIXEL_MM)

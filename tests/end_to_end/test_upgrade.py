@@ -11,7 +11,6 @@ from pydicom import dcmread
 from tests.conftest import Start, StartNode
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings, destination
-from tests.peers.process import eventually
 from tests.peers.studies import StudyUids, small_tomo, write
 
 ADDED = {"deliveries": ("transaction_uid", "asks", "resends", "committed_at"), "instances": ("promised_at",)}
@@ -42,7 +41,7 @@ def test_what_waits_for_a_destination_while_the_version_changes_is_sent_once_aft
     uids = StudyUids.from_seed("upgrade", tmp_path)
     assert dcmtk.store(node.port, [write(small_tomo(uids), tmp_path / "a.dcm")]).accepted
     node.wait_for(uids.study, "DELIVERING")
-    eventually(lambda: tried(node, uids), "a first attempt to send")
+    node.wait_until(lambda: tried(node, uids), "a first attempt to send")
     assert node.stop() == 0
     make_older(node.data_dir / "journal.sqlite")
     start(archive)

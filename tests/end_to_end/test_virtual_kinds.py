@@ -16,8 +16,9 @@ from tests.peers.studies import fingerprint, spool_fingerprints
 
 TOMO = {
     "name": "projections", "when": {"modality": "NM", "image_type": "*TOMO"},
-    "pipeline": "reconstruction", "destinations": ["pacs"],
+    "pipeline": "reconstruction", "options": {"iterations": 1}, "destinations": ["pacs"],
 }  # fmt: skip
+ALL_KINDS = ("--ct", "--map", "--vendor-recon")
 
 
 def simulate(out: Path, *options: str, seed: int) -> list[Path]:
@@ -27,14 +28,20 @@ def simulate(out: Path, *options: str, seed: int) -> list[Path]:
     return sorted(out.rglob("*.dcm"))
 
 
+@pytest.fixture(scope="module")
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Every kind of file that can be made of one virtual patient."""
+    return simulate(tmp_path_factory.mktemp("virtual"), *ALL_KINDS, seed=31)
+
+
 def study_uid(file: Path) -> str:
     return str(dcmread(file, stop_before_pixels=True).StudyInstanceUID)
 
 
 def test_a_study_of_all_kinds_is_stored_whole_and_its_projections_are_reconstructed(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
+    start_node: StartNode, orthanc: Orthanc, all_kinds: list[Path], tmp_path: Path
 ) -> None:
-    files = simulate(tmp_path / "virtual", "--ct", "--map", "--vendor-recon", seed=31)
+    files = all_kinds
     kinds = {tuple(dcmread(file, stop_before_pixels=True).ImageType) for file in files}
     assert {kind[2:] for kind in kinds} >= {
         ("TOMO", "EMISSION"), ("RECON TOMO", "EMISSION"), ("RECON TOMO", "TRANSMISSION"), ("AXIAL",),
@@ -54,19 +61,20 @@ def test_a_study_of_all_kinds_is_stored_whole_and_its_projections_are_reconstruc
     assert {item.ReferencedSOPInstanceUID for ds in derived for item in ds.SourceImageSequence} == {source}
 
 
-@pytest.mark.parametrize("camera", ["discovery", "symbia"])
 def test_a_gated_study_of_either_maker_is_reconstructed(
-    start_node: StartNode, orthanc: Orthanc, tmp_path: Path, camera: str
+    start_node: StartNode, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    (file,) = simulate(tmp_path / "virtual", "--gated", "--camera", camera, seed=32)
-    assert dcmread(file, stop_before_pixels=True).ImageType[2] == "GATED TOMO"
     node = start_node(Settings(destinations=[destination(orthanc.dicom_port)], rules=[TOMO]))
-    assert dcmtk.store(node.port, [file]).accepted
-    assert node.wait_for(study_uid(file), "DELIVERED")["pipeline"] == "reconstruction"
+    for camera in ("discovery", "symbia"):
+        (file,) = simulate(tmp_path / camera, "--gated", "--camera", camera, seed=32)
+        assert dcmread(file, stop_before_pixels=True).ImageType[2] == "GATED TOMO"
+        assert dcmtk.store(node.port, [file]).accepted
+        assert node.wait_for(study_uid(file), "DELIVERED")["pipeline"] == "reconstruction"
 
 
-def test_what_no_rule_wants_is_kept_and_ignored(start_node: StartNode, tmp_path: Path) -> None:
-    files = simulate(tmp_path / "virtual", "--camera", "iq-spect", "--ct", "--map", seed=33)
+def test_what_no_rule_wants_is_kept_and_ignored(start_node: StartNode, all_kinds: list[Path]) -> None:
+    """A reconstruction, a map and a CT without projections: the default rule wants none of them."""
+    files = [file for file in all_kinds if not file.name.endswith("-tomo.dcm")]
     node = start_node(Settings(destinations=[destination(1)]))
     sent = dcmtk.store(node.port, files)
     assert sent.accepted, sent.output
@@ -76,9 +84,9 @@ def test_what_no_rule_wants_is_kept_and_ignored(start_node: StartNode, tmp_path:
     assert len(spool_fingerprints(node.data_dir)) == len(files)
 
 
-def test_every_kind_satisfies_its_object_definition(tmp_path: Path) -> None:
+def test_every_kind_satisfies_its_object_definition(all_kinds: list[Path], tmp_path: Path) -> None:
     need_programs("dciodvfy")
-    files = simulate(tmp_path / "tomo", "--ct", "--map", "--vendor-recon", seed=31)
+    files = list(all_kinds)
     files += simulate(tmp_path / "gated", "--gated", "--camera", "symbia", seed=31)
     files += simulate(tmp_path / "prone", "--prone", "--motion", "--dose", "0.25", "--camera", "prospect", seed=31)
     known = "</(0008,001c)>"  # Synthetic Data, younger than the validator's dictionary

@@ -16,6 +16,7 @@ from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
 from tests.peers.process import HOST, eventually
+from tests.peers.turns import steady
 
 NO_SUCH_OBJECT = 0x0112
 
@@ -81,7 +82,7 @@ class Archive:
         ae = AE(self.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel)
         roles = [build_role(StorageCommitmentPushModel, scp_role=True)]
-        assoc = ae.associate(HOST, self.node_port, ae_title=self.node_ae_title, ext_neg=roles)
+        assoc = steady(ae.associate(HOST, self.node_port, ae_title=self.node_ae_title, ext_neg=roles))
         assert assoc.is_established, "the node took no Association for a report"
         self._report(assoc, request)
         assoc.release()
@@ -157,7 +158,7 @@ class CommittingScanner:
             request.ReferencedSOPSequence.append(item)
         ae = AE(self.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel)
-        assoc = ae.associate(HOST, self.node_port, ae_title="DICOMNODE")
+        assoc = steady(ae.associate(HOST, self.node_port, ae_title="DICOMNODE"))
         assert assoc.is_established
         status, _ = assoc.send_n_action(request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance)
         assoc.release()

@@ -19,7 +19,8 @@ DICOMNODE = Path(sys.executable).with_name("dicomnode")
 SCANNER, NODE = "SPECT1", "DICOMNODE"
 THREADS = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 ENDED = {"DELIVERED", "IGNORED", "HELD", "FAILED", "REJECTED"}
-SILENT_S = 1.0  # without a line in its log, the node is asked all the same
+STILL_S = 0.3  # after the last line of a burst in its log, the node is asked
+SILENT_S = 3.0  # without a line, and in a burst that does not end, it is asked all the same
 
 Table = Mapping[str, Any]
 
@@ -155,8 +156,8 @@ class Node(PeerProcess):
         """
         awaited = " or ".join(states)
         try:
-            row = eventually(
-                self._when_moved(lambda: self._row_if(study_instance_uid, {*states, *ENDED})),
+            row = self.wait_until(
+                lambda: self._row_if(study_instance_uid, {*states, *ENDED}),
                 f"study {study_instance_uid} to be {awaited}",
                 timeout_s,
             )
@@ -168,23 +169,33 @@ class Node(PeerProcess):
         assert row["state"] in states, f"{found}\n{self.last_words()}"
         return row
 
+    def wait_until(self, question: Callable[[], Any], what: str, timeout_s: float = 120) -> Any:
+        """Wait until a question that is put to the node by its commands has a true answer, and return that.
+
+        Raises TimeoutError.
+        """
+        return eventually(self._when_moved(question), what, timeout_s)
+
     def last_words(self) -> str:
         """Return the end of the node's log."""
         return f"the node's log ends:\n{self.output()[-4000:]}"
 
     def _when_moved(self, question: Callable[[], Any]) -> Callable[[], Any]:
-        """Return the question, asked only when the node has logged something, or nothing for a while.
+        """Return the question, asked at first and then only when the node has ended a burst of lines in its log.
 
         Each command is a process of its own: asked all the time, it takes from the node the core that it waits for.
         """
-        size, asked_at = -1, 0.0
+        size, grown_at, asked_at = self.log.stat().st_size, 0.0, -SILENT_S
 
         def answer() -> Any:
-            nonlocal size, asked_at
+            nonlocal size, grown_at, asked_at
             now, found = time.monotonic(), self.log.stat().st_size
-            if found == size and now < asked_at + SILENT_S:
+            if found != size:
+                size, grown_at = found, now
+            ended_a_burst = asked_at < grown_at <= now - STILL_S
+            if not ended_a_burst and now < asked_at + SILENT_S:
                 return None
-            size, asked_at = found, now
+            asked_at = now
             return question()
 
         return answer

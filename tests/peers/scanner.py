@@ -20,6 +20,7 @@ from pynetdicom.association import Association
 
 from tests.peers.process import HOST, PeerProcess
 from tests.peers.studies import fingerprint
+from tests.peers.turns import steady
 
 _config.STORE_SEND_CHUNKED_DATASET = True  # the file's own bytes, not decoded and encoded again
 
@@ -47,7 +48,7 @@ def associate(port: int, path: Path, called: str = "DICOMNODE", calling: str = "
     ae = AE(calling)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
     ae.add_requested_context(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID)
-    return ae.associate(HOST, port, ae_title=called)
+    return steady(ae.associate(HOST, port, ae_title=called))
 
 
 def send(port: int, path: Path, called: str = "DICOMNODE", calling: str = "SPECT1") -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dicomnode.cli.main import run
 from dicomnode.objects.header import read_header
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.study import InstanceContent
-from pipelines.simulation.camera import PROSPECT
+from pipelines.simulation.camera import CAMERAS, IQ_SPECT, PROSPECT
 from pipelines.simulation.cohort import StudySettings, make_study, plan_denoising_cohort
 
 
@@ -34,14 +35,14 @@ def truths(folder: Path) -> list[dict[str, Any]]:
 def denoising(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small denoising cohort, made by two processes."""
     out = tmp_path_factory.mktemp("denoising")
-    assert simulate(out, "--cohort", "denoising", "--patients", "10", "--jobs", "2") == 0
+    assert simulate(out, "--cohort", "denoising", "--patients", "7", "--jobs", "2") == 0
     return out
 
 
 def test_a_cohort_is_split_into_folders_and_its_truth_names_split_and_risk(denoising: Path) -> None:
     written = truths(denoising)
-    assert len(written) == 10
-    assert Counter(truth["cohort"]["split"] for truth in written) == {"train": 8, "validation": 1, "test": 1}
+    assert len(written) == 7
+    assert Counter(truth["cohort"]["split"] for truth in written) == {"train": 5, "validation": 1, "test": 1}
     for truth in written:
         (name,) = truth["files"]["tomo"]
         assert name.startswith(f"{truth['cohort']['split']}/VIRTUAL-DENOISING-0005-")
@@ -52,7 +53,7 @@ def test_a_cohort_is_split_into_folders_and_its_truth_names_split_and_risk(denoi
 
 
 def test_the_files_hold_the_counts_of_the_plan(denoising: Path) -> None:
-    plan = plan_denoising_cohort(5, train=9, test=1)[-1]
+    plan = plan_denoising_cohort(5, train=6, test=1)[-1]
     (file,) = (denoising / "test").glob("*.dcm")
     read = read_acquisition(file).projections
     assert read is not None
@@ -66,14 +67,18 @@ def test_a_run_that_was_cut_off_goes_on_and_one_process_makes_the_same_bytes(
     before = contents(denoising)
     lost = sorted((denoising / "train").iterdir())[2]
     lost.unlink()
-    assert simulate(denoising, "--cohort", "denoising", "--patients", "10") == 0
+    assert simulate(denoising, "--cohort", "denoising", "--patients", "7") == 0
     assert contents(denoising) == before
     told = capsys.readouterr()
-    assert "9 of 10 studies lay there complete" in told.err
-    assert len(told.out.splitlines()) == 10
+    assert "6 of 7 studies lay there complete" in told.err
+    assert len(told.out.splitlines()) == 7
 
 
-def test_the_attenuation_cohort_has_reconstructions_and_maps_and_splits_patients(tmp_path: Path) -> None:
+def test_the_attenuation_cohort_has_reconstructions_and_maps_and_splits_patients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_views = replace(IQ_SPECT, matrix=64, pixel_size_mm=9.6, protocol=replace(IQ_SPECT.protocol, views=17))
+    monkeypatch.setitem(CAMERAS, IQ_SPECT.name, few_views)  # the whole camera takes twice as long
     assert simulate(tmp_path, "--cohort", "attenuation", "--patients", "3") == 0
     written = truths(tmp_path)
     assert len(written) == 4  # one of the three has stress and rest

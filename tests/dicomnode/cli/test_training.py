@@ -19,7 +19,7 @@ def archive(tmp_path: Path) -> Path:
     for number in range(3):
         place = folder / f"patient-{number}" / "study"
         place.mkdir(parents=True)
-        file = changed(a_tomo(a_study(number)), setting(PatientID=f"VIRTUAL-{number}"))
+        file = changed(a_tomo(a_study(number, rows=16, columns=16)), setting(PatientID=f"VIRTUAL-{number}"))
         (place / "tomo.dcm").write_bytes(file)
     (folder / "notes.txt").write_text("no DICOM")
     derived = setting(PatientID="VIRTUAL-9", ImageType=["DERIVED", "PRIMARY", "TOMO", "EMISSION"])

@@ -26,6 +26,7 @@ from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
 from dicomnode.network.commitment import CommitmentService
 from dicomnode.network.listener import AssociationRejected, Listener
 from dicomnode.study import ReceivedInstance
+from tests.peers.turns import steady
 
 NM = "1.2.840.10008.5.1.4.1.1.20"
 SCANNER = PeerSettings(name="scanner", ae_title="SPECT1")
@@ -118,7 +119,8 @@ def associated(
 ) -> Iterator[Association]:
     """Open an Association as a scanner would, with NM in Explicit VR or in the `transfer_syntax` given."""
     transfer_syntax = contexts.get("transfer_syntax", ExplicitVRLittleEndian)
-    assoc = AE(ae_title).associate("127.0.0.1", port, contexts=[build_context(NM, transfer_syntax)], ae_title=called)
+    contexts_of_nm = [build_context(NM, transfer_syntax)]
+    assoc = steady(AE(ae_title).associate("127.0.0.1", port, contexts=contexts_of_nm, ae_title=called))
     try:
         yield assoc
     finally:
@@ -134,7 +136,6 @@ def store(assoc: Association, file_bytes: bytes, **command: str) -> C_STORE | No
     request.AffectedSOPInstanceUID = command.get("sop_instance_uid") or sop_instance_uid(file_bytes)
     request.DataSet = BytesIO(dataset_bytes(file_bytes)) if file_bytes else None
     assoc._reactor_checkpoint.clear()
-    assert eventually(lambda: assoc._is_paused)
     assoc.dimse.send_msg(request, assoc.accepted_contexts[0].context_id)
     response = assoc.dimse.get_msg(block=True)[1]
     assoc._reactor_checkpoint.set()

@@ -13,6 +13,7 @@ from pynetdicom.sop_class import Verification
 from dicomnode.config import Config, NodeSettings, PeerSettings
 from dicomnode.network.admission import Guest, Rejection, RejectionLog, rejection
 from tests.dicomnode.network.helpers import Inbox, listening, nm_file, storescu
+from tests.peers.turns import steady
 
 NAMED = PeerSettings.model_validate(
     {"name": "camera", "ae_title": "SPECT1", "user": "camera-1", "password": "s3cret"}
@@ -32,7 +33,7 @@ def is_welcome(peer: PeerSettings, *identity: UserIdentityNegotiation, **node: o
     with listening(Inbox(), peers=(peer,), **node) as listener:
         ae = AE("SPECT1")
         ae.add_requested_context(Verification)
-        assoc = ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=list(identity))
+        assoc = steady(ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=list(identity)))
         if not assoc.is_established:
             return False
         assert assoc.send_c_echo().Status == 0x0000

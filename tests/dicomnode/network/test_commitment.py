@@ -20,6 +20,7 @@ from dicomnode.network import commitment
 from dicomnode.network.commitment import CommitmentService, ask, report_to
 from dicomnode.study import CommitmentReport, CommitmentRequest, Reference
 from tests.dicomnode.network.helpers import NM, Inbox, listening
+from tests.peers.turns import steady
 
 KEPT, LOST = Reference(NM, "1.2.3.1"), Reference(NM, "1.2.3.2")
 REQUEST = CommitmentRequest("1.9.1", (KEPT, LOST))
@@ -72,7 +73,7 @@ def associated(notebook: Notebook, peer: PeerSettings = CAMERA, as_scp: bool = F
         ae = AE(peer.ae_title)
         ae.add_requested_context(MODEL)
         roles = [build_role(MODEL, scp_role=True)] if as_scp else []
-        assoc = ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=roles)
+        assoc = steady(ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=roles))
         yield assoc
         if assoc.is_established:
             assoc.release()

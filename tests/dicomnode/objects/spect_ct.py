@@ -17,6 +17,7 @@ from pipelines.contract import CardiacState
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from tests.factories import NOON, a_tomo, changed, setting, some_projections
+from tests.pipelines import chests
 
 STUDY = VirtualStudy(patient_id="VIRTUAL-7", state=CardiacState.STRESS, series_description="Stress")
 WHOLE = VoxelGrid.axial((6, 10, 10), (40.0, 40.0, 40.0), (0.0, 0.0, 0.0))  # heart and body are in it
@@ -70,6 +71,17 @@ def reconstruction(folder: Path, **elements: object) -> Path:
     volume = Volume(values, MAP_GRID, Unit.PROPORTIONAL_COUNTS)
     file = write_reconstruction(volume, some_projections(), replace(STUDY, series_number=9), NOON)
     return _stored(folder / "recon.dcm", changed(file, setting(**elements)) if elements else file)
+
+
+def chest(
+    folder: Path, study: VirtualStudy = STUDY, shift_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> tuple[Path, list[Path]]:
+    """Return the files of a chest with a heart in it: the projections, and the slices of a CT that lies so far off."""
+    tomo = _stored(folder / "tomo.dcm", a_tomo(chests.projections(), study))
+    seen = chests.a_ct(shift_mm)
+    filed = replace(study, series_description=f"{study.series_description} CT for AC", series_number=2)
+    files = write_ct(replace(seen, values=np.rint(seen.values)), filed, NOON)
+    return tomo, [_stored(folder / "ct" / f"{k:03d}.dcm", file) for k, file in enumerate(files)]
 
 
 def _stored(path: Path, file: bytes) -> Path:

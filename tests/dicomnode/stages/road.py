@@ -72,7 +72,7 @@ class Road:
         self.associations = OpenAssociations()
         self.engine = FakeEngine(self.answers)
         self.woken = 0
-        self.receiver = Receiver(self.journal, self.spool, self.associations, frozenset(), 0.0, self._wake)
+        self.receiver = Receiver(self.journal, self.spool, self.associations, frozenset(), 0.0, 30, self._wake)
         self.assembler = Assembler(
             self.journal, self.rules, 30, self.associations.is_sending, Fetches(self.journal), NOON
         )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from pydicom.uid import CTImageStorage
+
 from dicomnode.config import RuleSettings
+from dicomnode.objects.header import read_header
 from dicomnode.stages.assemble import refresh_headers
-from dicomnode.study import StudyState
+from dicomnode.study import Instance, StudyState
 from tests.dicomnode.stages.road import RULE, Road
 from tests.factories import a_tomo, as_file, quick_dataset, setting
 from tests.fakes import after
@@ -34,6 +38,52 @@ def test_an_open_association_keeps_a_study_from_being_quiet(a_road: Road) -> Non
     assert "a peer is still sending" in a_road.study(uid).reason
     a_road.associations.closed("a1")
     assert a_road.assembler.run_once(after(3602)) == 1
+
+
+def test_a_study_that_grows_is_not_read_at_every_look_and_is_judged_when_it_is_quiet(
+    a_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    instances = a_road.journal.instances
+
+    def counted(uid: str) -> list[Instance]:
+        read.append(uid)
+        return instances(uid)
+
+    monkeypatch.setattr(a_road.journal, "instances", counted)
+    for second in range(50):
+        a_road.now = after(second)
+        uid = a_road.receive(as_file(quick_dataset(SOPInstanceUID=f"1.2.3.{second}")))
+        assert a_road.assembler.run_once(a_road.now) == 0
+    assert len(read) == 1
+    a_road.associations.closed("a1")
+    assert a_road.assembler.run_once(after(49 + 29)) == 0
+    assert a_road.assembler.run_once(after(49 + 30)) == 1
+    assert a_road.study(uid).state is StudyState.IGNORED
+
+
+def test_projections_in_the_middle_of_other_instances_are_routed_at_once(a_road: Road) -> None:
+    whole = a_tomo()
+    uid = read_header(whole).study_instance_uid
+    for second in range(3):
+        a_road.now = after(second)
+        a_road.receive(as_file(quick_dataset(StudyInstanceUID=uid, SOPInstanceUID=f"1.2.3.{second}")))
+        assert a_road.assembler.run_once(a_road.now) == 0
+    a_road.receive(whole)
+    assert a_road.assembler.run_once(a_road.now) == 1
+    assert a_road.study(uid).state is StudyState.ROUTED
+
+
+def test_what_a_study_waits_for_is_said_anew_when_the_first_slice_of_its_ct_came(a_road: Road) -> None:
+    rule = RuleSettings.model_validate({**RULE.model_dump(), "needs": ("projections", "ct")})
+    assembler = replace(a_road.assembler, rules=[rule])
+    uid = a_road.receive(a_tomo())
+    assembler.run_once(a_road.now)
+    assert "waiting for CT" in a_road.study(uid).reason
+    a_road.now = after(5)
+    a_road.receive(as_file(quick_dataset(StudyInstanceUID=uid, SOPClassUID=CTImageStorage, Modality="CT")))
+    assembler.run_once(a_road.now)
+    assert "have CT and projections" in a_road.study(uid).reason
 
 
 def test_quiet_is_counted_anew_after_a_restart(a_road: Road) -> None:

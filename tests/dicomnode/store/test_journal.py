@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from dicomnode.store.journal import Journal
 from dicomnode.store.rows import Arrival
 from dicomnode.store.schema import open_database
-from dicomnode.study import Event, InstanceContent, StudyState
+from dicomnode.study import Event, Instance, InstanceContent, Study, StudyState
 from tests.dicomnode.store.conftest import Where
 from tests.fakes import NOON, after, an_instance
 
@@ -90,6 +91,55 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_carried_out(a_journal: 
     a_journal.record_instance(an_instance("1.2.4", sha256="c" * 64), after(1))
     assert not a_journal.decide(seen, Event.NO_RULE, "nobody wants it", after(2))
     assert state(a_journal) is StudyState.RECEIVING
+
+
+def an_other(number: int) -> Instance:
+    """Return an instance that completes nothing by itself."""
+    return an_instance(f"1.2.{number}", content=InstanceContent.OTHER, sha256=f"{number:064}")
+
+
+def looks_due(journal: Journal, moment: datetime) -> list[Study]:
+    return journal.due(StudyState.RECEIVING, moment)
+
+
+def test_more_of_the_same_has_a_study_looked_at_when_it_is_quiet_and_what_is_new_to_it_at_once(
+    a_journal: Journal,
+) -> None:
+    a_journal.record_instance(an_other(1), NOON, quiet_at=after(30))
+    (seen,) = looks_due(a_journal, NOON)  # the first of all
+    a_journal.set_waiting(seen, after(30), "waits")
+    for second in range(1, 20):
+        a_journal.record_instance(an_other(second + 1), after(second), quiet_at=after(second + 30))
+    assert looks_due(a_journal, after(48)) == []
+    assert len(looks_due(a_journal, after(49))) == 1
+    slice_of_ct = an_instance("1.2.90", content=InstanceContent.CT, sha256="c" * 64)
+    a_journal.record_instance(slice_of_ct, after(20), quiet_at=after(50))
+    assert len(looks_due(a_journal, after(20))) == 1
+
+
+def test_what_may_complete_a_study_has_it_looked_at_at_once_and_more_of_the_rest_does_not_put_that_off(
+    a_journal: Journal,
+) -> None:
+    a_journal.record_instance(an_other(1), NOON, quiet_at=after(30))
+    (seen,) = looks_due(a_journal, NOON)
+    a_journal.set_waiting(seen, after(30), "waits")
+    a_journal.record_instance(an_instance("1.2.90"), after(1))
+    a_journal.record_instance(an_other(2), after(2), quiet_at=after(32))
+    assert len(looks_due(a_journal, after(2))) == 1
+
+
+def test_a_look_counts_although_more_of_the_same_came_meanwhile_and_not_if_more_came_than_that(
+    a_journal: Journal,
+) -> None:
+    a_journal.record_instance(an_other(1), NOON, quiet_at=after(30))
+    (seen,) = looks_due(a_journal, NOON)
+    a_journal.record_instance(an_other(2), after(1), quiet_at=after(31))
+    a_journal.set_waiting(seen, after(30), "waits")
+    assert looks_due(a_journal, after(29)) == []
+    (seen,) = looks_due(a_journal, after(30))
+    a_journal.record_instance(an_instance("1.2.90"), after(30.5))
+    a_journal.set_waiting(seen, after(60), "waits")
+    assert len(looks_due(a_journal, after(31))) == 1
 
 
 def test_an_attempt_counts_from_its_claim_and_only_its_owner_may_end_it(a_journal: Journal) -> None:

@@ -77,6 +77,17 @@ def test_an_old_journal_gets_the_tables_of_a_new_one(an_old_journal: Path, tmp_p
     assert columns(an_old_journal) == columns(new)
 
 
+def test_a_journal_of_this_version_from_before_an_index_was_thought_of_gets_it(journal: Path) -> None:
+    made = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    new = sql(journal, made)
+    for index in ("studies_by_arrival", "deliveries_sent"):
+        sql(journal, f"DROP INDEX {index}")
+    assert len(sql(journal, made)) == len(new) - 2
+    open_database(journal).dispose()
+    assert sql(journal, made) == new
+    assert not journal.with_name(f"journal.sqlite.version-{NOW}").exists(), "nothing that is there was changed"
+
+
 def test_what_an_old_journal_holds_goes_on_where_it_was(an_old_journal: Path, tmp_path: Path) -> None:
     journal = Journal(open_database(an_old_journal))
     outbox = Outbox(journal, Spool(tmp_path / "derived"))

@@ -77,7 +77,9 @@ def models(tmp_path: Path) -> Path:
 
 
 def studies(number: int) -> list[tuple[str, Acquisition]]:
-    return [(f"patient {seed}", Acquisition("a", a_study(seed, views=16))) for seed in range(number)]
+    return [
+        (f"patient {seed}", Acquisition("a", a_study(seed, views=16, rows=16, columns=16))) for seed in range(number)
+    ]
 
 
 def test_the_pipelines_figures_of_every_dose_become_thresholds_on_the_card(models: Path) -> None:

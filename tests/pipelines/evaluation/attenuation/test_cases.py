@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipelines.evaluation.attenuation import cases
 from pipelines.evaluation.attenuation.arrays import Plane, ScanArrays
 from pipelines.evaluation.attenuation.cases import SHIFTS_MM, carried, evaluate
 from pipelines.evaluation.attenuation.maps import moved
@@ -21,16 +22,19 @@ from pipelines.registration.rigid import Registration
 from tests.pipelines.evaluation.attenuation.records import tiny_models
 
 Made = tuple[ScanRecord, ScanArrays]
+NEAR, FAR = "5 mm to the left", "20 mm to the left"
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """A scan on a camera with few views and no scatter window."""
+    """A scan on a camera with few views and no scatter window; its map is moved twice only, each takes a second."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("models")
     tiny_models(folder)
-    yield evaluate(plans_of(30, 1)[0], "discovery", load_models(ModelChoice("tiny", folder, folder)), whole=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cases, "SHIFTS_MM", {name: SHIFTS_MM[name] for name in (NEAR, FAR)})
+        yield evaluate(plans_of(30, 1)[0], "discovery", load_models(ModelChoice("tiny", folder, folder)), whole=True)
     torch.set_num_threads(threads)
 
 
@@ -74,13 +78,19 @@ def test_without_correction_the_heart_is_off_by_percents_and_a_map_brings_it_bac
 
 def test_the_farther_a_map_is_moved_the_worse(made: Made) -> None:
     record, _ = made
-    assert set(record.shifted) == set(SHIFTS_MM)
+    assert set(record.shifted) == set(cases.SHIFTS_MM)
     reference = read(made, Road.OSEM, Frame.COMMON, Method.CTAC)
-    near, far = (
-        float(segment_apes(record.shifted[name], reference).mean())
-        for name in ("5 mm to the left", "20 mm to the left")
-    )
+    near, far = (float(segment_apes(record.shifted[name], reference).mean()) for name in (NEAR, FAR))
     assert 0.0 < near < far
+
+
+def test_a_map_is_moved_both_ways_along_each_axis_by_three_distances() -> None:
+    assert (SHIFTS_MM[NEAR], SHIFTS_MM[FAR]) == ((5, 0, 0), (20, 0, 0))
+    assert (SHIFTS_MM["10 mm forward"], SHIFTS_MM["5 mm toward the feet"]) == ((0, -10, 0), (0, 0, -5))
+    moves = np.array(list(SHIFTS_MM.values()))
+    assert len(np.unique(moves, axis=0)) == 18
+    assert np.count_nonzero(moves, axis=1).tolist() == [1] * 18
+    assert sorted(set(np.abs(moves).max(axis=1))) == [5, 10, 20]
 
 
 def test_polar_maps_and_slices_of_all_maps_are_kept(made: Made) -> None:

@@ -38,10 +38,14 @@ def evaluated(
     return evaluate_study(acquisition, card, networks, doses, seed)
 
 
+def bright_spots() -> Projections:
+    """Return a small study that is gated and shows no heart."""
+    return a_study(0, gates=2, rows=16, columns=16)
+
+
 @pytest.fixture(scope="module")
 def spots() -> Evaluated:
-    """A study of bright spots that is gated and shows no heart."""
-    return evaluated(a_study(0, gates=2), 0.5, 0.25)
+    return evaluated(bright_spots(), 0.5, 0.25)
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +98,12 @@ def test_gates_are_thinned_one_by_one_and_shown_together(spots: Evaluated) -> No
 
 
 def test_a_dose_is_the_same_draw_whatever_else_is_tried(spots: Evaluated) -> None:
-    alone, _ = evaluated(a_study(0, gates=2), 0.25)
+    alone, _ = evaluated(bright_spots(), 0.25)
     assert alone.doses[0] == spots[0].doses[1]
 
 
 def test_another_seed_is_another_draw(spots: Evaluated) -> None:
-    other, _ = evaluated(a_study(0, gates=2), 0.25, seed=1)
+    other, _ = evaluated(bright_spots(), 0.25, seed=1)
     assert other.doses[0].low != spots[0].doses[1].low
     assert other.heart == spots[0].heart
 
