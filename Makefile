@@ -59,8 +59,9 @@ soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles
 bench-recon: $(INSTALLED) ## speed of the reconstruction
 	@$(BIN)/python -m tests.benchmarks.bench_recon
 
-chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (about ten minutes)
-	@$(LOOPBACK) $(BIN)/python -m tests.chaos
+ENGINE ?= local
+chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (ten minutes; also ENGINE=dask)
+	@$(LOOPBACK) $(BIN)/python -m tests.chaos --engine $(ENGINE)
 
 service: $(INSTALLED) peers ## the systemd unit under a real systemd (as root; some minutes)
 	@.ci/system-packages systemd-nspawn:systemd-container || true

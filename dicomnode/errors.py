@@ -3,6 +3,7 @@
 NodeError
   InstanceRejected      the peer acts: becomes a C-STORE status
   TransientFault        nobody acts: retried with back-off (peer away, disk busy, worker lost)
+    EngineAway          the same, and no study's fault: does not count as an attempt (no scheduler, no worker)
   StudyUnsuitable       the physicist acts: the study is HELD, with a sentence fit for the web page
   ConfigurationError    IT acts: the node does not start; names file, key, remedy
   InvariantBroken       a developer acts: never caught below a stage's wall
@@ -37,6 +38,10 @@ class InstanceRejected(NodeError):
 
 class TransientFault(NodeError):
     """Something is away or busy for the moment; the same attempt may succeed later."""
+
+
+class EngineAway(TransientFault):
+    """There is nowhere to run a pipeline at the moment; no study is to blame, so no attempt is counted."""
 
 
 class StudyUnsuitable(NodeError):

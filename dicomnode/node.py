@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as package_version
 from typing import NoReturn, TextIO
 
@@ -17,7 +18,7 @@ import structlog
 from dicomnode.audit.messages import EventType
 from dicomnode.clockwork import Clockwork
 from dicomnode.config import Config
-from dicomnode.engine.local import LocalEngine
+from dicomnode.engine.choice import engine_of, lanes
 from dicomnode.errors import ConfigurationError, TransientFault
 from dicomnode.network.listener import Listener
 from dicomnode.network.probe import is_answering
@@ -57,6 +58,19 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass
+class Lane:
+    """One of the studies that may be in work at once."""
+
+    number: int
+    busy: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its tick."""
+        return f"process {self.number}"
+
+
 class Node:
     """One running node. `take_turn`, then `start`, then `wait`, then `stop`.
 
@@ -82,8 +96,10 @@ class Node:
         self._keeper: Keeper | None = None  # where other nodes may share the journal
         self._started = threading.Event()
         # ticks of the road come by destination, and a reload may add some
-        self._clockwork = Clockwork(10 + 4 * (len(config.destinations) + MORE_DESTINATIONS), now_utc)
-        self._processing = threading.Event()
+        lane_count = lanes(config.engine)
+        self._clockwork = Clockwork(10 + lane_count + 4 * (len(config.destinations) + MORE_DESTINATIONS), now_utc)
+        self._lanes, self._entering = [Lane(number) for number in range(lane_count)], threading.Lock()
+        self._told_trouble = ""
 
     def take_turn(self) -> bool:
         """Take the folder and the journal. A journal that other nodes share is waited for, and so is its database.
@@ -112,7 +128,7 @@ class Node:
         Raises ConfigurationError if port or certificate can't be used.
         """
         self.outbox = Outbox(self.journal, Spool(self.folder.derived))
-        self.engine = LocalEngine(self.config.engine.device, self.config.engine.timeout_s)
+        self.engine = engine_of(self.config.engine, node_version())
         self._started_at = now_utc()
         self._receiver = self._make_receiver(OpenAssociations())
         self._watch = Watch(
@@ -128,7 +144,7 @@ class Node:
         )  # fmt: skip
         self._page = open_page(
             lambda: self.config, self.journal, self.outbox, self._receiver.spool, self._is_listening, self._started_at,
-            self._watch.metrics.render, self._watch.access,
+            self._watch.metrics.render, self._watch.access, lambda: self.engine.trouble,
         )  # fmt: skip
         self._listener.start()
         self.engine.start()
@@ -152,6 +168,8 @@ class Node:
             if self._hangup.is_set():
                 self._hangup.clear()
                 self.reload()
+            if self.engine.trouble != self._told_trouble:
+                self._tell_status()
             self._heartbeat.beat(time.monotonic())
 
     def reload(self) -> None:
@@ -180,7 +198,7 @@ class Node:
         log.info("stopping")
         self._listener.stop(DRAIN_ASSOCIATIONS_S)
         deadline = time.monotonic() + DRAIN_ATTEMPT_S
-        while self._processing.is_set() and time.monotonic() < deadline:
+        while any(lane.busy for lane in self._lanes) and time.monotonic() < deadline:
             time.sleep(0.05)
         self.engine.stop()
         self._clockwork.stop()
@@ -213,7 +231,7 @@ class Node:
     def _make_road(self, receive: Receive) -> Road:
         ground = Ground(
             lambda: self.config, lambda: self._receiver, receive, self.journal, self.outbox, self._started_at,
-            self._stopping.is_set, self._watch.metrics.counting_send,
+            self._stopping.is_set, self._watch.metrics.counting_send, tuple(lane.name for lane in self._lanes),
         )  # fmt: skip
         return Road(ground, self._clockwork)
 
@@ -243,7 +261,8 @@ class Node:
 
     def _start_stages(self) -> None:
         self._road.start()
-        self._clockwork.add("process", self._process, TICK_S)
+        for lane in self._lanes:
+            self._clockwork.add(lane.name, partial(self._process, lane), TICK_S)
         self._clockwork.add("audit", self._watch.audit, AUDIT_TICK_S)
         self._clockwork.add("notify", self._watch.notify, NOTIFY_TICK_S)
         self._clockwork.start()
@@ -285,13 +304,21 @@ class Node:
     def _is_listening(self) -> bool:
         return not self._stopping.is_set() and is_answering(self.config.node.host, self._listener.port)
 
-    def _process(self) -> None:
-        self._processing.set()
-        try:
-            while self._processor.run_once(now_utc()):
-                pass
-        finally:
-            self._processing.clear()
+    def _process(self, lane: Lane) -> None:
+        """Work on one study after the other, as long as the engine has room for it beside those of other lanes."""
+        while not self._stopping.is_set() and self._enter(lane):
+            try:
+                if not self._processor.run_once(now_utc()):
+                    return
+            finally:
+                lane.busy = False
+
+    def _enter(self, lane: Lane) -> bool:
+        room = self.engine.room()
+        with self._entering:
+            # room may shrink while lanes are busy: a job must not wait behind another's, for its time limit runs
+            lane.busy = lane.number < room and sum(one.busy for one in self._lanes) < room
+            return lane.busy
 
     def _end_at_once(self, reason: str) -> NoReturn:
         """End without draining: another node works on the journal now, or may, and this one has no say any more."""
@@ -306,6 +333,7 @@ class Node:
     def _tell_status(self) -> None:
         """Leave in the lock file what the commands of other processes ask for."""
         assert self._lock is not None  # noqa: S101 - taken before
+        self._told_trouble = self.engine.trouble
         facts = {
             "pid": os.getpid(),
             "started_at": self._started_at.isoformat(),
@@ -314,6 +342,7 @@ class Node:
             "reads": self._reads,
             "last_read": self._last_read,
             "mistake": self._mistake,
+            "engine": self._told_trouble,
         }
         write_facts(self._lock, facts)
 

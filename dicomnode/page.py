@@ -35,6 +35,7 @@ def open_page(
     started_at: datetime,
     metrics: Callable[[], bytes],
     record: Callable[[Access], None],
+    engine_trouble: Callable[[], str],
 ) -> PageServer | None:
     """Start the page and return it; None where `web.port` is 0.
 
@@ -67,6 +68,7 @@ def open_page(
     door = Door(
         config=config, journal=journal, outbox=outbox, spool=spool, decide=decide, gpus=GpuWatch().look, checks=checks,
         metrics=metrics, record=record, clock=now_utc, version=version("dicomnode"), started_at=started_at,
+        engine_trouble=engine_trouble,
     )  # fmt: skip
     page = PageServer(settings, door)
     page.start()

@@ -53,6 +53,7 @@ class Ground:
     started_at: datetime
     stopping: Callable[[], bool]
     counting: Callable[[Send], Send]  # notes how each attempt to send ended
+    processing: Sequence[str]  # the names of the ticks that work on routed studies
 
 
 class Road:
@@ -159,7 +160,8 @@ class Road:
     def _assemble(self) -> None:
         self._assembled_at = now_utc()
         if self._assembler.run_once(now_utc()):
-            self._wake("process")
+            for name in self._ground.processing:
+                self._wake(name)
 
     def _wake(self, name: str, at: datetime | None = None) -> None:
         if not self._stopping():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -65,15 +66,29 @@ def check_options(name: str, options: Mapping[str, OptionValue]) -> None:
     _options(name, options).check_files()
 
 
-def warm_up(device: str = "auto", threads: int | None = None) -> None:
-    """Load torch and the pipelines, so that the first study doesn't wait; use at most `threads` CPU threads."""
+def files_of(name: str, options: Mapping[str, OptionValue]) -> Mapping[str, tuple[Path, ...]]:
+    """Return the files that a run reads besides the program's own, by the option that names their folder.
+
+    A machine that lacks them can lay them out in a folder of its own under the same names, and name that instead.
+    Raises ValueError when there is no such pipeline or option.
+    """
+    files: Mapping[str, tuple[Path, ...]] = _options(name, options).files()
+    return files
+
+
+def warm_up(device: str = "auto", threads: int | None = None) -> str:
+    """Load torch and the pipelines, so that the first study doesn't wait; use at most `threads` CPU threads.
+
+    Returns the torch device that pipelines will run on; raises ValueError when it can't be had.
+    """
     import torch
 
     if threads is not None:
         torch.set_num_threads(threads)
-    _resolve_device(device)
+    found = _resolve_device(device)
     for module in ("pipelines.report.page", *(pipeline.module for pipeline in PIPELINES.values())):
         import_module(module)
+    return found
 
 
 def _run(pipeline: Pipeline, pipeline_input: PipelineInput, device: str) -> PipelineResult:

@@ -18,9 +18,13 @@ _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def pinned(project: Path) -> list[str]:
-    """Return `name==version` of everything that a project (its pyproject.toml) needs to run, and of what that needs."""
+    """Return `name==version` of everything that a project (its pyproject.toml) needs to run, and of what that needs.
+
+    What only a cluster needs is among it: a node that is no member of one simply does not install it.
+    """
     found: dict[str, str] = {}
-    waiting = list(_names(tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"]))
+    stated = tomllib.loads(project.read_text("utf-8"))["project"]
+    waiting = list(_names([*stated["dependencies"], *stated["optional-dependencies"]["dask"]]))
     while waiting:
         name = waiting.pop()
         if name in found:

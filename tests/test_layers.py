@@ -4,7 +4,7 @@ row 0  cli
 row 1  node                                   a row may import the rows below it, never its own, never up
 row 2  road | page | watching | standby       wire stages to the network; the page to decisions; notices; whose turn
 row 3  stages/*  web/*  conformance/*         stages never import network or engine: those are handed in
-row 4  network | store | objects | engine | routing | reload | audit | notify | metrics    siblings never meet
+row 4  network | store | objects | engine | routing | reload | config_file | audit | notify | metrics   no siblings meet
 row 5  study | config | clockwork
 row 6  errors | telemetry | systemd | config_lines
 ------ doors into the science: geometry, images, contract (objects, stages, engine, node); catalog (engine) ------
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 NODE_ROWS: Mapping[str, int] = {
     "cli": 0, "node": 1, "road": 2, "page": 2, "watching": 2, "standby": 2, "stages": 3, "web": 3, "conformance": 3,
-    "network": 4, "store": 4, "objects": 4, "engine": 4, "routing": 4, "reload": 4,
+    "network": 4, "store": 4, "objects": 4, "engine": 4, "routing": 4, "reload": 4, "config_file": 4,
     "audit": 4, "notify": 4, "metrics": 4,
     "study": 5, "config": 5, "clockwork": 5, "errors": 6, "telemetry": 6, "systemd": 6, "config_lines": 6,
 }  # fmt: skip
@@ -76,7 +76,7 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
     "SimpleITK": ("pipelines.registration.*",),
     "prometheus_client": ("dicomnode.metrics",),
     "structlog": ("dicomnode.*",),
-    "pydantic": ("dicomnode.config", "dicomnode.config_lines"),
+    "pydantic": ("dicomnode.config", "dicomnode.config_file", "dicomnode.config_lines"),
     "safetensors": ("pipelines.networks.*", "pipelines.training.*"),
     "torch": (
         "pipelines.networks.*", "pipelines.physics.*", "pipelines.reconstruction.*",
@@ -279,7 +279,7 @@ def test_logging_set_up_elsewhere_is_caught() -> None:
 
 @pytest.mark.parametrize("module", ["dicomnode.node", "dicomnode.cli.app", "pipelines.contract"])
 def test_the_listener_never_loads_torch(module: str) -> None:
-    heavy = "{'torch', 'SimpleITK', 'matplotlib', 'scipy'}"
+    heavy = "{'torch', 'SimpleITK', 'matplotlib', 'scipy', 'distributed', 'dask'}"
     question = f"import sys, {module}; print(*sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", question], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == ""

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dicomnode import config as configuration
+from dicomnode import config_file
+from dicomnode.config import Config
 
 app = typer.Typer(
     name="dicomnode",
@@ -29,9 +30,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def config_path(option: Path | None) -> Path | None:
     """Return the file that the configuration is read from; None where all defaults take effect."""
-    return configuration.find(option, os.environ)
+    return config_file.find(option, os.environ)
 
 
-def load_config(option: Path | None) -> configuration.Config:
+def load_config(option: Path | None) -> Config:
     """Return the configuration that takes effect. Raises ConfigurationError."""
-    return configuration.load(config_path(option))
+    return config_file.load(config_path(option))

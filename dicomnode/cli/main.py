@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from dicomnode.cli import (  # noqa: F401 - they add their commands
     attenuation_evaluation,
     backup,
+    cluster,
     conformance,
     demo,
     denoising_evaluation,

@@ -69,6 +69,8 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     for destination, number in facts["queues"]["commitments"].items():
         console.print(f"  not yet committed by {destination}: {number}")
     console.print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
+    if facts["engine"]["trouble"]:
+        console.print(f"  studies wait: {facts['engine']['trouble']}")
 
 
 def _in_words(facts: dict[str, Any]) -> str:
@@ -117,7 +119,11 @@ def _status(settings: Config) -> dict[str, Any]:
             "commitments": unpromised,
         },
         "free_gb": round(shutil.disk_usage(place).free / 1e9, 1) if place.exists() else None,
-        "engine": {"kind": settings.engine.kind, "device": settings.engine.device},
+        "engine": {
+            "kind": settings.engine.kind,
+            "device": settings.engine.device,
+            "trouble": (process or {}).get("engine", ""),
+        },
         "models": [],
     }
 
@@ -127,19 +133,19 @@ def usable_config(option: Path | None) -> Config:
     settings = load_config(option)
     from dicomnode.objects.keywords import rule_keywords
 
-    _refuse_what_is_not_built(settings, option)
+    _check_engine(settings, option)
     rule_keywords(settings.rules)
     return settings
 
 
-def _refuse_what_is_not_built(settings: Config, option: Path | None) -> None:
-    """Say so, rather than start and do something else than was configured."""
+def _check_engine(settings: Config, option: Path | None) -> None:
+    """Raise ConfigurationError for what only the engine can tell, rather than let studies find out."""
+    from dicomnode.engine.cluster import check_engine
     from dicomnode.engine.local import check_rules
     from dicomnode.errors import ConfigurationError
 
     try:
         check_rules(settings.rules)
+        check_engine(settings.engine)
     except ConfigurationError as error:
         raise ConfigurationError(f"{config_path(option)}: {error}") from None
-    if settings.engine.kind != "local":
-        raise ConfigurationError('engine.kind: this version runs pipelines on this machine only; set kind = "local"')

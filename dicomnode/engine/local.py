@@ -7,13 +7,14 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 
 import structlog
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from dicomnode.config import OptionValue, RuleSettings
+from dicomnode.config import RuleSettings
+from dicomnode.engine.offer import Offer
 from dicomnode.errors import ConfigurationError, TransientFault
 from pipelines import catalog
 from pipelines.contract import NotNow, PipelineInput, PipelineResult
@@ -24,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 _NICENESS = 5  # the listener answers scanners while a pipeline keeps all cores busy
 
 
-class LocalEngine:
+class LocalEngine(Offer):
     """Runs one pipeline at a time; a hang, a crash or a lack of memory in the child ends the attempt, not the node."""
 
     def __init__(self, device: str, timeout_s: float) -> None:
@@ -32,40 +33,54 @@ class LocalEngine:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
+        self._running: ProcessFuture | None = None
         self._stopped = False
 
     def start(self) -> None:
         """Start the child and let it load what pipelines need; returns at once."""
-        self._schedule(catalog.warm_up, self._device).add_done_callback(_report_cold_start)
+        self._schedule(catalog.warm_up, self._timeout_s, self._device).add_done_callback(_report_cold_start)
 
-    def version(self, pipeline: str, options: Mapping[str, OptionValue]) -> str:
-        """Return the version of the pipeline and of the weights that it uses under these options.
+    def settle(self) -> str:
+        """Start the child, wait until it has loaded what pipelines need, and return the device that it will use.
 
-        Raises TransientFault if the weights are away.
+        Raises TransientFault if it can't be had.
         """
         try:
-            return catalog.version_of(pipeline, options)
-        except NotNow as error:
-            raise TransientFault(str(error)) from None
+            return str(self._wait(self._schedule(catalog.warm_up, self._timeout_s, self._device), self._timeout_s))
+        except ValueError as error:  # no such device, for the moment: a driver may be loaded late
+            raise TransientFault(f"engine.device: {error}") from None
 
-    def pipelines(self) -> tuple[str, ...]:
-        """Return the names of the pipelines there are."""
-        return tuple(sorted(catalog.PIPELINES))
+    def room(self) -> int:
+        """Return how many studies may be in work at once."""
+        return 1
 
-    def check_options(self, pipeline: str, options: Mapping[str, OptionValue]) -> None:
-        """Raise ValueError, with a sentence, if the pipeline has no such options, or lacks their files."""
-        catalog.check_options(pipeline, options)
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be run at the moment, as a sentence; a child that died is simply replaced."""
+        return ""
 
-    def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
-        """Run one pipeline in the child and wait for it.
+    def run(self, pipeline: str, pipeline_input: PipelineInput, timeout_s: float | None = None) -> PipelineResult:
+        """Run one pipeline in the child and wait for it, at most for `timeout_s` (None: as the engine was set up).
 
-        Raises UnsuitableAcquisition as the pipeline did, TransientFault if the child died, hung, or lacked something
-        (memory, room on the GPU, a model's files).
+        Raises UnsuitableAcquisition as the pipeline did, TransientFault if the child died, hung, was told to abandon
+        the pipeline, or lacked something (memory, room on the GPU, a model's files).
         """
+        limit_s = timeout_s or self._timeout_s
+        self._running = self._schedule(catalog.run, limit_s, pipeline, pipeline_input, self._device)
+        result = self._wait(self._running, limit_s)
+        assert isinstance(result, PipelineResult)  # noqa: S101 - the child runs our own catalog
+        return result
+
+    def abandon(self) -> None:
+        """End the pipeline that runs at the moment, if any, together with its child; the next one gets another."""
+        if (running := self._running) is not None:
+            running.cancel()
+
+    def _wait(self, future: ProcessFuture, limit_s: float) -> object:
         try:
-            result = self._schedule(catalog.run, pipeline, pipeline_input, self._device).result()
+            return future.result()
         except TimeoutError:
-            raise TransientFault(f"the pipeline took longer than engine.timeout_s = {self._timeout_s:g} s") from None
+            raise TransientFault(f"the pipeline took longer than engine.timeout_s = {limit_s:g} s") from None
         except ProcessExpired as error:
             raise TransientFault(f"the engine's process died (exit code {error.exitcode})") from error
         except MemoryError:
@@ -75,9 +90,7 @@ class LocalEngine:
         except (RuntimeError, CancelledError) as error:
             if isinstance(error, RuntimeError) and not self._broken():
                 raise  # the pipeline's own error
-            raise TransientFault("the engine is not running") from error
-        assert isinstance(result, PipelineResult)  # noqa: S101 - the child runs our own catalog
-        return result
+            raise TransientFault("the engine is not running, or was told to abandon this pipeline") from error
 
     def stop(self) -> None:
         """End the child, also in the middle of a pipeline."""
@@ -90,14 +103,14 @@ class LocalEngine:
     def _broken(self) -> bool:
         return self._stopped or self._pool is None or not self._pool.active
 
-    def _schedule(self, function: Callable[..., object], *args: object) -> ProcessFuture:
+    def _schedule(self, function: Callable[..., object], limit_s: float, *args: object) -> ProcessFuture:
         with self._lock:
             if self._stopped:
                 raise TransientFault("the engine is stopped")
             if self._pool is None or not self._pool.active:
                 self._pool = self._new_pool()
             try:
-                return self._pool.schedule(function, args=args, timeout=self._timeout_s)
+                return self._pool.schedule(function, args=args, timeout=limit_s)
             except RuntimeError as error:
                 # a child that died before its first task leaves the whole pool unusable
                 self._pool.stop()

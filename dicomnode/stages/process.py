@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from dicomnode.errors import StudyUnsuitable, TransientFault
+from dicomnode.errors import EngineAway, StudyUnsuitable, TransientFault
 from dicomnode.objects.derivation import DerivationContext, run_key
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.run_input import RunSources, read_input, run_sources
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_MARGIN_S = 120.0  # reading, writing and committing, on top of the engine's own time limit
 BACK_OFF_S = 5.0  # before the second attempt; doubled for each further one
+AWAY_S = 20.0  # before a study is taken again that found no engine
 
 
 class Engine(Protocol):
@@ -35,7 +36,10 @@ class Engine(Protocol):
         """Return the version of the pipeline and of the weights that it uses under these options."""
 
     def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
-        """Run the pipeline; raises UnsuitableAcquisition, or TransientFault for a crash, a time-out, a lost worker."""
+        """Run the pipeline; raises UnsuitableAcquisition, TransientFault for a crash, a time-out, a lost worker.
+
+        EngineAway says that it was not run for want of a worker; runs of several threads go on side by side.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,10 @@ def derive(sources: RunSources, engine: Engine, context: DerivationContext) -> D
 
 @dataclass(frozen=True)
 class Processor:
-    """The stage: ROUTED -> DELIVERING, HELD or FAILED; back to ROUTED after a passing fault."""
+    """The stage: ROUTED -> DELIVERING, HELD or FAILED; back to ROUTED after a passing fault.
+
+    Several threads may run it side by side: the journal gives each study to one of them.
+    """
 
     journal: Journal
     spool: Spool
@@ -92,6 +99,8 @@ class Processor:
             self._attempt(claim)
         except StudyUnsuitable as error:
             self.journal.end_attempt(claim, Event.UNSUITABLE, str(error), self.clock())
+        except EngineAway as error:
+            self._uncounted(claim, str(error), AWAY_S)
         except (TransientFault, OSError) as error:
             self._failed(claim, str(error))
         except Exception as error:
@@ -124,6 +133,7 @@ class Processor:
             key = run_key(sources.uids, context)
             if self.outbox.has(key):
                 continue
+            self.journal.renew(claim, self.clock() + timedelta(seconds=self.lease_s))
             derivation = derive(sources, self.engine, context)
             if derivation.verdict is Verdict.QUARANTINE:
                 held += [f.text for f in derivation.findings if f.verdict is Verdict.QUARANTINE]
@@ -147,11 +157,18 @@ class Processor:
 
     def _failed(self, claim: Claim, reason: str) -> None:
         if self.stopping():
-            self.journal.end_attempt(
-                claim, Event.ATTEMPT_FAILED, "the node was stopped", self.clock(), next_at=self.clock(), uncounted=True
-            )
+            self._uncounted(claim, reason)
         else:
             self._give_back(claim, reason)
+
+    def _uncounted(self, claim: Claim, reason: str, pause_s: float = 0.0) -> None:
+        """Give a study back as if the attempt had not been: it was not the study's fault."""
+        if self.stopping():
+            reason, pause_s = "the node was stopped", 0.0
+        now = self.clock()
+        next_at = now + timedelta(seconds=pause_s)
+        self.journal.end_attempt(claim, Event.ATTEMPT_FAILED, reason, now, next_at, uncounted=True)
+        log.info("attempt not counted", study=claim.study.study_instance_uid, reason=reason)
 
     def _give_back(self, claim: Claim, reason: str) -> None:
         attempts = claim.study.attempts

@@ -260,6 +260,12 @@ class Journal:
             self.move(connection, claim.study.study_instance_uid, event, reason, now, **changes)
             return True
 
+    def renew(self, claim: Claim, until: datetime) -> None:
+        """Let a claim's lease run until then; a claim that was lost stays lost."""
+        with self.transaction() as connection:
+            if self.holds(connection, claim):
+                connection.execute(_where(claim.study.study_instance_uid).values(lease_until=until))
+
     def expired_claims(self, now: datetime | None) -> list[Claim]:
         """Return the claims whose lease ran out by `now`; None: all of them (the node was just started)."""
         condition = studies.c.state == StudyState.PROCESSING.value

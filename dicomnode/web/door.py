@@ -70,3 +70,4 @@ class Door:
     clock: Callable[[], datetime]
     version: str
     started_at: datetime
+    engine_trouble: Callable[[], str]  # why no pipeline can be run at the moment; empty while all is well

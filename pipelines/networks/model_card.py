@@ -67,14 +67,19 @@ def check_architecture(card: ModelCard, architecture: str) -> None:
         )
 
 
+def model_files(name: str, folder: Path | None = None) -> tuple[Path, Path]:
+    """Return where the card and the weights of this name lie."""
+    place = folder or SHIPPED
+    return place / f"{name}.json", place / f"{name}.safetensors"
+
+
 def read_files(name: str, folder: Path | None = None) -> tuple[ModelCard, bytes]:
     """Return the card of this name and the bytes of its weights.
 
     Raises WeightsError if card or weights are missing or don't belong together.
     """
-    place = folder or SHIPPED
-    card = read_card(place / f"{name}.json")
-    path = place / f"{name}.safetensors"
+    stated, path = model_files(name, folder)
+    card = read_card(stated)
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -21,7 +21,7 @@ LEVELS = 3  # reconstructions of the photopeak, after more and more iterations
 WIDTHS = (16, 32, 64, 128)  # filters at full size and after each halving
 FINER = 2  # voxels of images and map to one that the network works on, along each side
 _SLOPE = 0.1  # of the leaky ReLU: air fills most of the field, and plain ones die in the body
-_OVERSHOOT = 0.25  # by which the scale of tissues is longer than from the first to the last, so that both are reached
+OVERSHOOT = 0.25  # by which the scale of tissues is longer than from the first to the last, so that both are reached
 _GROUPS = 4  # of filters that are normalized together
 _SHARE_OF_TYPICAL = 0.25  # a voxel with less than this share of the typical activity is not counted as body
 _ROUNDS = 6
@@ -89,7 +89,7 @@ class MuMapNetwork(nn.Module):
             features = block(torch.cat([larger, layers.pop()], dim=1))
         told = self._parts(self.told(features).float())
         last = len(TISSUES) - 1
-        place = (last + 2 * _OVERSHOOT) * torch.sigmoid(told[:, 0]) - _OVERSHOOT
+        place = (last + 2 * OVERSHOOT) * torch.sigmoid(told[:, 0]) - OVERSHOOT
         place = place.detach().clamp(0.0, last) + (place - place.detach())  # what lies beyond an end can still learn
         usual, reach = (_between(constant, place) for constant in self.tissue)
         mu: Tensor = usual + reach * torch.tanh(told[:, 1])

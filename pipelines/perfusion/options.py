@@ -10,8 +10,9 @@ from typing import Self
 
 from pipelines.cardiac.heart_frame import Point
 from pipelines.cardiac.left_ventricle import Guidance
+from pipelines.cardiac.limits_library import KEYS
 from pipelines.contract import OptionValue
-from pipelines.networks.model_card import DENOISER, MU_MAP, SHIPPED, checked_card, read_card
+from pipelines.networks.model_card import DENOISER, MU_MAP, SHIPPED, checked_card, model_files, read_card
 from pipelines.physics.collimator import LEHR, Collimator
 
 SCATTER = ("none", "windows")
@@ -74,6 +75,13 @@ class Options:
     def fingerprint(self) -> str:
         """Return what tells apart the results of files that the options name by a place alone; empty if none are."""
         return ""
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files that a run reads besides the program's own, by the option that names their folder."""
+        if not self.normal_limits:
+            return {}
+        known = (Path(self.normal_limits) / key.file_name for key in KEYS)
+        return {"normal_limits": tuple(path for path in known if path.is_file())}
 
     def guidance(self) -> Guidance:
         """Return what a person said of the heart; raises ValueError on a place that is none."""
@@ -154,6 +162,10 @@ class DenoisingOptions(Options):
         """Return the beginning of the SHA-256 of the model's weights: other weights give other results."""
         return read_card((self.folder or SHIPPED) / f"{self.model}.json").sha256[:12]
 
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files that a run reads besides the program's own, the model's among them."""
+        return {**super().files(), "models": model_files(self.model, self.folder)}
+
 
 @dataclass(frozen=True)
 class AttenuationOptions(Options):
@@ -200,6 +212,12 @@ class AttenuationOptions(Options):
         if not self.may_predict:
             return ""
         return read_card((self.folder or SHIPPED) / f"{self.model}.json").sha256[:12]
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files that a run reads besides the program's own, the model's if it may be asked."""
+        if not self.may_predict:
+            return super().files()
+        return {**super().files(), "models": model_files(self.model, self.folder)}
 
 
 def _check_model(model: object, models: object) -> None:

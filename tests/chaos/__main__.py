@@ -10,15 +10,15 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.campaign import ATTEMPTS, VICTIMS, Campaign, Plan, Result
+from tests.chaos.campaign import ATTEMPTS, VICTIMS, WORKERS, Campaign, Plan, Result
 from tests.loopback import is_isolated
 
-REPORT = Path(__file__).resolve().parents[2] / "docs" / "chaos.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = """# Chaos: nothing lost, nothing twice
 
-`make chaos` sends {plan.studies} studies ({sent} instances, each fifth study holds two acquisitions) from a scanner to
-the node, which reconstructs them and sends the derived instances to Orthanc. Meanwhile the node, its child process, the
-archive and the scanner are ended by SIGKILL at random moments and started again within two seconds: {plan.kills} times
+`make chaos{option}` sends {plan.studies} studies ({sent} instances, each fifth study holds two acquisitions) from a
+scanner to the node, which reconstructs them {where} and sends the derived instances to Orthanc. Meanwhile
+{victims} are ended by SIGKILL at random moments and started again within two seconds: {plan.kills} times
 (seed {plan.seed}; on average one study each {plan.pause_s:g} s, one kill each {plan.between_kills_s:g} s). At the end
 every instance that the scanner saw answered by 0x0000 is looked for in the spool (SHA-256 of its dataset as sent), and
 the archive is counted. The attempts after which a study is set aside are raised to {attempts_allowed} for this run,
@@ -35,11 +35,19 @@ because chance hits some study more than three times.
 | faults | {faults} |
 """
 
+WHERE = {
+    "local": ("in its child process", ""),
+    "dask": (f"on {WORKERS} workers of a Dask cluster, under mutual TLS,", " ENGINE=dask"),
+}
+
 
 def report(result: Result, when: datetime) -> str:
     """Return the report of a campaign as Markdown."""
     values = {**result.__dict__, "faults": "<br>".join(result.faults) or "none", "attempts_allowed": ATTEMPTS}
-    values["kills"] = ", ".join(f"{name} {result.kills[name]}" for name in VICTIMS)
+    victims = VICTIMS[result.plan.engine]
+    values["kills"] = ", ".join(f"{name} {result.kills[name]}" for name in victims)
+    values["victims"] = f"{', '.join(victims[:-1])} and {victims[-1]}"
+    values["where"], values["option"] = WHERE[result.plan.engine]
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return TEXT.format(**values, when=f"{when:%Y-%m-%d}", machine=machine)
 
@@ -52,16 +60,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=20260102)
     parser.add_argument("--pause", type=float, default=3.0, help="mean seconds between two studies")
     parser.add_argument("--between-kills", type=float, default=5.0, help="mean seconds between two kills")
-    parser.add_argument("--report", type=Path, default=REPORT)
+    parser.add_argument("--engine", choices=sorted(VICTIMS), default="local")
+    parser.add_argument("--report", type=Path, help="default: docs/chaos.md, with dask docs/chaos-dask.md")
     wanted = parser.parse_args()
     if not is_isolated():
         sys.exit("Orthanc listens on every address: run this by `make chaos` (python -m tests.loopback ...)")
-    plan = Plan(wanted.studies, wanted.kills, wanted.seed, wanted.pause, wanted.between_kills)
+    plan = Plan(wanted.studies, wanted.kills, wanted.seed, wanted.pause, wanted.between_kills, engine=wanted.engine)
+    path = wanted.report or DOCS / ("chaos.md" if wanted.engine == "local" else f"chaos-{wanted.engine}.md")
     print(f"{plan}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         result = Campaign(plan, Path(folder), lambda line: print(line, flush=True)).run()
-    wanted.report.write_text(report(result, datetime.now(UTC)))
-    print(wanted.report.read_text())
+    path.write_text(report(result, datetime.now(UTC)))
+    print(path.read_text())
     return 1 if result.faults else 0
 
 

@@ -14,13 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.dicomnode.network.helpers import certificates
+from tests.peers.cluster import Cluster
 from tests.peers.node import ENDED, Node, Settings, destination
 from tests.peers.orthanc import Orthanc
 from tests.peers.process import eventually
 from tests.peers.scanner import Scanner
 from tests.peers.studies import StudyUids, fingerprint, small_tomo, spool_fingerprints, write
 
-VICTIMS = ("node", "child", "PACS", "scanner")
+VICTIMS = {
+    "local": ("node", "child", "PACS", "scanner"),
+    "dask": ("node", "scheduler", "worker", "child", "PACS", "scanner"),
+}
+WORKERS = 2
 # random kills can hit one study more often than the three attempts after which it is set aside for a person
 ATTEMPTS = 20
 
@@ -35,6 +41,7 @@ class Plan:
     pause_s: float  # mean time between two studies of the scanner
     between_kills_s: float  # mean time between two kills
     second_acquisition_every: int = 5  # each n-th study holds stress and rest
+    engine: str = "local"  # or "dask"
 
     def rng(self, purpose: str) -> random.Random:
         """Return a random generator of its own for each purpose, so that one does not disturb the other."""
@@ -66,10 +73,9 @@ class Campaign:
         self.result = Result(plan)
         self.files = make_studies(plan, directory / "scanner")
         self.pacs = Orthanc(directory / "pacs")
-        self.node = Node(
-            directory / "node",
-            Settings(destinations=[destination(self.pacs.dicom_port)], engine={"attempts": ATTEMPTS}),
-        )
+        self.cluster = _cluster(directory / "cluster") if plan.engine == "dask" else None
+        engine = {**(self.cluster.table if self.cluster else {}), "attempts": ATTEMPTS}
+        self.node = Node(directory / "node", Settings(destinations=[destination(self.pacs.dicom_port)], engine=engine))
         self.scanner = Scanner(
             self.node.port, directory / "scanner", directory / "scanner.log", plan.pause_s, plan.seed
         )
@@ -79,6 +85,8 @@ class Campaign:
         began = time.monotonic()
         try:
             self.pacs.start()
+            if self.cluster is not None:
+                self.cluster.supervise()
             self.node.start()
             self.scanner.start()
             self._kill_at_random()
@@ -88,6 +96,8 @@ class Campaign:
         finally:
             for process in (self.scanner, self.node, self.pacs):
                 process.stop(timeout_s=30)
+            if self.cluster is not None:
+                self.cluster.stop()
         self.result.wall_s = time.monotonic() - began
         return self.result
 
@@ -95,7 +105,7 @@ class Campaign:
         rng = self.plan.rng("kills")
         while sum(self.result.kills.values()) < self.plan.kills:
             time.sleep(rng.uniform(0, 2 * self.plan.between_kills_s))
-            victim = rng.choice(VICTIMS)
+            victim = rng.choice(VICTIMS[self.plan.engine])
             if self._kill(victim, rng):
                 self.result.kills[victim] += 1
                 done = len(self.scanner.acknowledged())
@@ -104,10 +114,14 @@ class Campaign:
     def _kill(self, victim: str, rng: random.Random) -> bool:
         """Kill one victim and bring it back after a while; False if it isn't there to be killed."""
         if victim == "child":
-            children = self.node.children()
+            children = self.node.children() if self.cluster is None else rng.choice(self.cluster.workers).children()
             for pid in children:
                 _kill_if_there(pid)
             return bool(children)
+        if victim in ("scheduler", "worker"):
+            assert self.cluster is not None
+            member = self.cluster.scheduler if victim == "scheduler" else rng.choice(self.cluster.workers)
+            return member.kill_if_alive()
         process = {"node": self.node, "PACS": self.pacs, "scanner": self.scanner}[victim]
         if not process.alive:
             return False
@@ -177,6 +191,10 @@ class Campaign:
         result.in_archive, result.series_in_archive = self.pacs.count(), len(self.pacs.series())
         if result.in_archive != result.derived:
             result.faults.append(f"the archive holds {result.in_archive} instances, {result.derived} were derived")
+
+
+def _cluster(directory: Path) -> Cluster:
+    return Cluster(directory, certificates(directory / "circle"), WORKERS)
 
 
 def _kill_if_there(pid: int) -> None:

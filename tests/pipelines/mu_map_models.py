@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from pipelines.networks.model_card import MU_MAP, ModelCard
-from pipelines.networks.mu_map import TISSUES, MuMapNetwork
+from pipelines.networks.mu_map import OVERSHOOT, TISSUES, MuMapNetwork
 from pipelines.networks.weights import write_model
 
 WIDTHS = (4, 4, 4, 4)
@@ -21,9 +21,8 @@ def a_mu_map_model(folder: Path, members: int = 2) -> Path:
         torch.manual_seed(seed)
         network = MuMapNetwork(WIDTHS, finer=1)
         torch.nn.init.zeros_(network.told.weight)
-        bias = torch.zeros(len(TISSUES) + 1)
-        bias[_SOFT] = 20.0
-        network.told.bias = torch.nn.Parameter(bias)
+        place = (_SOFT + OVERSHOOT) / (len(TISSUES) - 1 + 2 * OVERSHOOT)  # on the scale, from 0 to 1
+        network.told.bias = torch.nn.Parameter(torch.tensor([place, 0.5]).logit())
         networks.append(network)
     settings = {"widths": " ".join(map(str, WIDTHS)), "finer": 1, "voxel_mm": 9.6}
     card = ModelCard("mu-map", "1.0.0", MU_MAP, settings, {}, tuple(range(members)), {}, "no patients: all is muscle")

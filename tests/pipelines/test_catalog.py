@@ -84,3 +84,28 @@ def test_warming_up_loads_torch_and_limits_its_threads() -> None:
         "sys.exit(sys.modules['torch'].get_num_threads() != 1)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_files_that_a_run_reads_are_told_by_the_option_that_names_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "women_rest_corrected.json").touch()
+    (tmp_path / "notes.json").touch()
+    limits = {"normal_limits": str(tmp_path)}
+    assert catalog.files_of("reconstruction", {}) == {}
+    assert catalog.files_of("reconstruction", limits) == {"normal_limits": (tmp_path / "women_rest_corrected.json",)}
+    shipped = catalog.files_of("denoising", {})["models"]
+    assert [path.name for path in shipped if path.is_file()] == ["denoiser.json", "denoiser.safetensors"]
+    own = {"models": str(tmp_path), "model": "ours", **limits}
+    card, weights = tmp_path / "ours.json", tmp_path / "ours.safetensors"
+    assert catalog.files_of("denoising", own).keys() == {"models", "normal_limits"}
+    assert catalog.files_of("attenuation_correction", own)["models"] == (card, weights)
+    assert catalog.files_of("attenuation_correction", {**own, "map": "ct"}).keys() == {"normal_limits"}
+
+
+def test_a_model_is_the_same_from_another_folder(tmp_path: Path) -> None:
+    a_model(tmp_path / "here")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    options = {"models": str(tmp_path / "here")}
+    for path in catalog.files_of("denoising", options)["models"]:
+        (elsewhere / path.name).symlink_to(path)
+    assert catalog.version_of("denoising", options) == catalog.version_of("denoising", {"models": str(elsewhere)})

@@ -129,9 +129,9 @@ def caught_in_the_middle(service: Service, seed: str) -> str:
     return study
 
 
-def exposure(folder: Path) -> float:
+def exposure(folder: Path, unit: str = UNIT) -> float:
     """Return what `systemd-analyze security` says of the unit in a folder, with its drop-ins."""
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(folder / UNIT)]
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(folder / unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
     assert found, done.stdout

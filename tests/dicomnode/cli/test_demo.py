@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dicomnode.cli import demo
-from dicomnode.config import cross_mistakes
+from dicomnode.config_file import cross_mistakes
 from dicomnode.engine.local import check_rules
 from pipelines.networks.model_card import SHIPPED
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dicomnode.cli.main import run
-from dicomnode.config import load
+from dicomnode.config_file import load
 from dicomnode.web.passwords import is_password
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of nobody

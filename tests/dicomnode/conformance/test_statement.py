@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomnode import config as configuration
+from dicomnode import config_file
 from dicomnode.cli.main import run
 from dicomnode.conformance.services import Service, services
 from dicomnode.conformance.statement import statement
@@ -28,7 +28,7 @@ SECTIONS = (
 @pytest.fixture(scope="module")
 def shipped() -> str:
     """The statement of the configuration that the project ships."""
-    return statement(configuration.load(ROOT / "config.toml"), version("dicomnode"))
+    return statement(config_file.load(ROOT / "config.toml"), version("dicomnode"))
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from dicomnode.config import RuleSettings
-from dicomnode.errors import TransientFault
+from dicomnode.errors import EngineAway, TransientFault
 from dicomnode.stages.process import remove_unrecorded
 from dicomnode.store.outbox import DeliveryState
 from dicomnode.study import StudyState
-from pipelines.contract import Verdict
+from pipelines.contract import PipelineInput, PipelineResult, Verdict
 from pipelines.images import UnsuitableAcquisition
 from tests.dicomnode.objects.spect_ct import acquisition, ct
 from tests.dicomnode.stages.road import Road, a_result
 from tests.factories import a_tomo, setting
-from tests.fakes import after
+from tests.fakes import FakeEngine, after
 
 
 def test_a_derived_study_waits_in_the_outbox_for_its_destination(a_road: Road) -> None:
@@ -63,6 +63,33 @@ def test_a_stop_of_the_node_is_no_attempt(a_road: Road) -> None:
     a_road.processor._failed(claim, "the engine is stopped")
     study = a_road.study(uid)
     assert (study.state, study.attempts) == (StudyState.ROUTED, 0)
+
+
+def test_an_engine_that_is_away_costs_no_attempt_and_is_asked_again_after_a_pause(a_road: Road) -> None:
+    a_road.answers += [EngineAway("no worker is connected")] * 5 + [a_result()]
+    uid = a_road.process(a_tomo())
+    for number in range(5):
+        study = a_road.study(uid)
+        assert (study.state, study.attempts, study.reason) == (StudyState.ROUTED, 0, "no worker is connected")
+        a_road.now = after(100 * number + 19)
+        assert not a_road.processor.run_once(a_road.now), "too soon"
+        a_road.now = after(100 * number + 100)
+        a_road.processor.run_once(a_road.now)
+    assert a_road.study(uid).state is StudyState.DELIVERING
+
+
+def test_an_engine_that_is_away_because_the_node_stops_is_no_reason_to_wait(a_road: Road) -> None:
+    class StoppedMeanwhile(FakeEngine):
+        def run(self, pipeline: str, pipeline_input: PipelineInput) -> PipelineResult:
+            a_road.stopping = True
+            raise EngineAway("the engine is stopped")
+
+    uid = a_road.receive(a_tomo())
+    a_road.assembler.run_once(a_road.now)
+    replace(a_road.processor, engine=StoppedMeanwhile([])).run_once(a_road.now)
+    study = a_road.study(uid)
+    assert (study.state, study.attempts, study.next_at) == (StudyState.ROUTED, 0, a_road.now)
+    assert study.reason == "the node was stopped"
 
 
 def test_an_unsuitable_study_is_held_with_the_pipelines_sentence(a_road: Road) -> None:

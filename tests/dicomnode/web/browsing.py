@@ -92,6 +92,7 @@ class Site:
     settings: WebSettings
     accesses: list[Access] = field(default_factory=list)
     checks: tuple[Check, ...] = (Check("listener", True),)
+    engine_trouble: str = ""
 
     def __post_init__(self) -> None:
         self.server = PageServer(self.settings, self.door())
@@ -107,6 +108,7 @@ class Site:
             config=lambda: config, journal=road.journal, outbox=road.outbox, spool=road.spool, decide=self._decide,
             gpus=lambda _: (), checks=lambda: self.checks, metrics=lambda: b"dicomnode_studies 1\n",
             record=self.accesses.append, clock=lambda: road.now, version="0.1.0", started_at=NOON - timedelta(days=1),
+            engine_trouble=lambda: self.engine_trouble,
         )  # fmt: skip
 
     def _decide(self, decision: Decision, uid: str, actor: str) -> str:

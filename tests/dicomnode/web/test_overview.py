@@ -38,6 +38,12 @@ def test_a_study_is_shown_with_its_state_where_it_came_from_and_what_happened(si
         assert words in page
 
 
+def test_why_no_study_can_be_processed_is_told(site: Site) -> None:
+    assert "Studies wait" not in site.visitor().get("/").text
+    site.engine_trouble = "no worker is connected to tls://gpu-1:8786"
+    assert "Studies wait: no worker is connected to tls://gpu-1:8786." in site.visitor().get("/").text
+
+
 def test_a_reason_can_not_smuggle_in_a_script(site: Site) -> None:
     site.road.answers.append(UnsuitableAcquisition('<script>alert("x")</script>'))
     uid = site.road.process(a_tomo())

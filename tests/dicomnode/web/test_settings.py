@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dicomnode.config import load
+from dicomnode.config_file import load
 from dicomnode.errors import ConfigurationError
 from tests.dicomnode.web.browsing import HASH
 

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dicomnode.config import Config, find, load
+from dicomnode.config import Config
+from dicomnode.config_file import find, load
 from dicomnode.errors import ConfigurationError
 
 A_DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = 4242\n'
 A_RULE = '[[rules]]\nname = "all"\npipeline = "reconstruction"\ndestinations = ["pacs"]\n'
+A_CLUSTER = '[engine]\nkind = "dask"\nscheduler = "{}"\n'
 
 
 def mistakes(tmp_path: Path, text: str) -> list[str]:
@@ -65,6 +67,10 @@ def test_the_example_in_the_repository_is_valid() -> None:
         ("[node]\nstandby = true\n", "config.toml:2: node.standby: needs a journal that both nodes reach"),
         ('[node]\njournal = "mysql://a@h/d"\n', "config.toml:2: node.journal: is no address of PostgreSQL"),
         ('[node]\nname = "../x"\n', "config.toml:2: node.name: String should match pattern"),
+        (A_CLUSTER.format("tls://gpu:8786"), "config.toml:3: engine.scheduler: tls:// needs certificate, key, ca"),
+        (A_CLUSTER.format("tcp://gpu:8786"), "config.toml:3: engine.scheduler: whoever reaches gpu could run programs"),
+        (A_CLUSTER.format("gpu:8786"), "config.toml:3: engine.scheduler: String should match pattern"),
+        ("[engine]\nstudies_at_once = 0\n", "config.toml:2: engine.studies_at_once: Input should be greater than"),
         ("[node\n", "config.toml: is not valid TOML"),
     ],
 )
@@ -86,6 +92,20 @@ def test_a_standby_needs_a_postgresql_journal_and_nothing_else(tmp_path: Path) -
     path = tmp_path / "config.toml"
     path.write_text('[node]\njournal = "postgresql+psycopg://dicomnode@db/dicomnode"\nstandby = true\n')
     assert load(path).node.standby
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        A_CLUSTER.format("tls://10.0.0.9:8786") + 'certificate = "a"\nkey = "b"\nca = "c"\n',
+        A_CLUSTER.format("tcp://127.0.0.1:8786"),
+        A_CLUSTER.format("tcp://[::1]:8786"),
+        A_CLUSTER.format("tcp://localhost:8786"),
+    ],
+)
+def test_a_cluster_is_joined_by_mutual_tls_or_on_loopback(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    assert load(tmp_path / "config.toml").engine.kind == "dask"
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
