@@ -28,7 +28,7 @@ COMPARED = (
 Value = Callable[[ScanRecord, Method], float | None]
 
 
-def tests_between_methods(material: Material) -> Table:
+def methods_compared(material: Material) -> Table:
     """Return the tests of all metrics between pairs of methods."""
     asked = [
         Question((metric, material.label(first), material.label(second)), found)

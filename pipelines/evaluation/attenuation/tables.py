@@ -18,7 +18,7 @@ from pipelines.evaluation.attenuation.heart_tables import (
 )
 from pipelines.evaluation.attenuation.map_tables import map_table
 from pipelines.evaluation.attenuation.material import Material
-from pipelines.evaluation.attenuation.paired_tests import tests_between_methods
+from pipelines.evaluation.attenuation.paired_tests import methods_compared
 from pipelines.evaluation.attenuation.paper import SOURCE
 from pipelines.evaluation.attenuation.patient_tables import literature_table, patients_table
 from pipelines.evaluation.attenuation.record import Frame
@@ -51,7 +51,7 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
         goals_table(material), map_table(material), agreement_table(material, Frame.OWN),
         agreement_table(material, Frame.COMMON), bland_altman_table(material), deficit_table(material),
         truth_table(material), camera_table(material), misregistration_table(material), registration_table(material),
-        tests_between_methods(material), literature_table(), patients_table(evaluation.seed),
+        methods_compared(material), literature_table(), patients_table(evaluation.seed),
     )  # fmt: skip
     return tuple(table for table in found if table is not None)
 

@@ -22,7 +22,7 @@ COMPARED = (
 )
 
 
-def tests_between_methods(records: Records) -> Table:
+def methods_compared(records: Records) -> Table:
     """Return the tests of all metrics between low dose and each method, and between the paper's network and ours."""
     asked = [
         Question((metric, dose.value, first.value, second.value), found)

@@ -16,7 +16,7 @@ from pipelines.evaluation.denoising.gated_tables import gated_tables
 from pipelines.evaluation.denoising.goals import goals_table
 from pipelines.evaluation.denoising.index_tables import index_tables
 from pipelines.evaluation.denoising.low_dose_table import CAMERA
-from pipelines.evaluation.denoising.paired_tests import tests_between_methods
+from pipelines.evaluation.denoising.paired_tests import methods_compared
 from pipelines.evaluation.denoising.paper import SOURCE
 from pipelines.evaluation.denoising.quality_tables import quality_tables
 from pipelines.evaluation.denoising.record import Dose, Method, PatientRecord
@@ -45,7 +45,7 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
         raise ValueError("a spread needs at least 2 patients")
     quality, indices = quality_tables(patients), index_tables(patients, normals)
     return (
-        goals_table(patients, normals), *quality, *gated_tables(patients), *indices, tests_between_methods(patients)
+        goals_table(patients, normals), *quality, *gated_tables(patients), *indices, methods_compared(patients)
     )  # fmt: skip
 
 

@@ -18,6 +18,12 @@ from tests.peers.node import toml
 COMMANDS = (["worker"], ["scheduler"], ["check"])
 
 
+@pytest.fixture(autouse=True)
+def logging_of_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These commands set up logging for their process, which here is that of all tests."""
+    monkeypatch.setattr("dicomnode.cli.cluster.configure_logging", lambda *_: None)
+
+
 @pytest.fixture(scope="module")
 def circle(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
     need_programs("openssl")

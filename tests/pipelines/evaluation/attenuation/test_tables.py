@@ -13,7 +13,7 @@ from pipelines.evaluation.attenuation.goals import goals
 from pipelines.evaluation.attenuation.heart_tables import agreement_table, deficit_table, truth_table
 from pipelines.evaluation.attenuation.map_tables import map_table
 from pipelines.evaluation.attenuation.material import Material, heart_pairs, segment_apes
-from pipelines.evaluation.attenuation.paired_tests import tests_between_methods
+from pipelines.evaluation.attenuation.paired_tests import methods_compared
 from pipelines.evaluation.attenuation.patient_tables import literature_table, patients_table
 from pipelines.evaluation.attenuation.record import Frame, Method, Road
 from pipelines.evaluation.attenuation.robustness_tables import (
@@ -95,10 +95,10 @@ def test_a_goal_without_numbers_is_not_known() -> None:
 
 
 def test_tests_compare_patients_not_scans_and_are_corrected(material: Material) -> None:
-    table = tests_between_methods(material)
+    table = methods_compared(material)
     assert {row[-1] for row in table.rows} == {"6"}
     twice = replace(material, records=(*material.records, *(replace(one, study=1) for one in material.main)))
-    assert {row[-1] for row in tests_between_methods(twice).rows} == {"6"}
+    assert {row[-1] for row in methods_compared(twice).rows} == {"6"}
     named = [row[1:3] for row in table.rows]
     assert ("nAC", "ours, with scatter window") in named
     for row in table.rows:

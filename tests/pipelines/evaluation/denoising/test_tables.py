@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.evaluation.denoising.gated_tables import gated_tables
 from pipelines.evaluation.denoising.index_tables import index_tables, reader_differences, reader_step
-from pipelines.evaluation.denoising.paired_tests import tests_between_methods
+from pipelines.evaluation.denoising.paired_tests import methods_compared
 from pipelines.evaluation.denoising.quality_tables import quality_tables
 from pipelines.evaluation.denoising.record import Dose, Method, PatientRecord, read_record, write_record
 from pipelines.evaluation.denoising.tables import Evaluation, as_json, as_markdown, tables_of, worklist, write_tables
@@ -33,7 +33,7 @@ def evaluation(records: list[PatientRecord] | None = None) -> Evaluation:
 
 
 def rows(made: Evaluation, key: str) -> Rows:
-    few = [tests_between_methods(made.patients)] if key == "tests" else []
+    few = [methods_compared(made.patients)] if key == "tests" else []
     quality = (*quality_tables(made.patients), *gated_tables(made.patients))
     tables = {table.key: table for table in (*few, *quality, *index_tables(made.patients, made.normals))}
     found: Any = tables[key].as_json()["rows"]
