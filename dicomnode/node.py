@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from typing import NoReturn, TextIO
 import structlog
 
 from dicomnode.audit.messages import EventType
-from dicomnode.clockwork import Clockwork
+from dicomnode.clockwork import Clockwork, Steps
 from dicomnode.config import Config
 from dicomnode.engine.choice import engine_of, lanes
 from dicomnode.errors import ConfigurationError, TransientFault
@@ -34,6 +35,7 @@ from dicomnode.standby import Keeper, Standby
 from dicomnode.store.folder import DataFolder, take_lock, write_facts
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
+from dicomnode.store.punctuality import is_ahead, make_due
 from dicomnode.store.schema import open_database
 from dicomnode.store.spool import Spool
 from dicomnode.store.tenure import Tenure
@@ -49,6 +51,7 @@ DRAIN_ASSOCIATIONS_S = 20.0
 DRAIN_ATTEMPT_S = 30.0
 STOP_S = 80.0  # associations, the attempt, and the answers of destinations that are being sent to
 LOOK_S = 0.5  # how soon a signal to reload is seen
+SETTLING = 10  # looks for what waits too long, after the clock was set back: what ran meanwhile may yet write its time
 MORE_DESTINATIONS = 8  # that a reload may add and that still have threads of their own
 LOST_TENURE = 75  # exit status (EX_TEMPFAIL of sysexits.h): to be started again, and then to wait
 
@@ -98,6 +101,7 @@ class Node:
         # ticks of the road come by destination, and a reload may add some
         lane_count = lanes(config.engine)
         self._clockwork = Clockwork(10 + lane_count + 4 * (len(config.destinations) + MORE_DESTINATIONS), now_utc)
+        self._steps, self._unsettled = Steps(now_utc), 0
         self._lanes, self._entering = [Lane(number) for number in range(lane_count)], threading.Lock()
         self._told_trouble = ""
 
@@ -170,6 +174,7 @@ class Node:
                 self.reload()
             if self.engine.trouble != self._told_trouble:
                 self._tell_status()
+            self._mind_clock()
             self._heartbeat.beat(time.monotonic())
 
     def reload(self) -> None:
@@ -236,6 +241,8 @@ class Node:
         return Road(ground, self._clockwork)
 
     def _recover(self, now: datetime) -> None:
+        if is_ahead(self.journal, now):  # asked first: what follows is stamped a moment later than `now`
+            log.warning("the clock was set back while the node was stopped", count=make_due(self.journal, now))
         spool = self._receiver.spool
         orphans = register_orphans(self._receiver, now)
         unrecorded = remove_unrecorded(self.outbox)
@@ -281,6 +288,17 @@ class Node:
         self._road.renew()
         self._watch.renew()
         self._watch.application(EventType.SOFTWARE_CONFIGURATION)
+
+    def _mind_clock(self) -> None:
+        """See to it that nothing waits until a clock that was set back is where it was before."""
+        if back_s := self._steps.set_back_s():
+            log.warning("the clock was set back; all that waits is due now", seconds=round(back_s))
+            self._unsettled = SETTLING
+        if self._unsettled:
+            self._clockwork.catch_up()
+            with contextlib.suppress(TransientFault):  # the next look finds it
+                make_due(self.journal, now_utc())
+                self._unsettled -= 1
 
     def _is_alive(self) -> bool:
         """Look for the watchdog: does the listener take connections, can the journal be written?"""

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 
@@ -22,6 +23,7 @@ from pipelines.contract import NotNow, PipelineInput, PipelineResult
 log = structlog.get_logger(__name__)
 
 _PR_SET_PDEATHSIG = 1
+_LOOK_S = 0.1  # whether a job has begun
 _NICENESS = 5  # the listener answers scanners while a pipeline keeps all cores busy
 
 
@@ -66,7 +68,7 @@ class LocalEngine(Offer):
         the pipeline, or lacked something (memory, room on the GPU, a model's files).
         """
         limit_s = timeout_s or self._timeout_s
-        self._running = self._schedule(catalog.run, limit_s, pipeline, pipeline_input, self._device)
+        self._running = self._schedule(catalog.run, None, pipeline, pipeline_input, self._device)
         result = self._wait(self._running, limit_s)
         assert isinstance(result, PipelineResult)  # noqa: S101 - the child runs our own catalog
         return result
@@ -78,7 +80,7 @@ class LocalEngine(Offer):
 
     def _wait(self, future: ProcessFuture, limit_s: float) -> object:
         try:
-            return future.result()
+            return _result(future, limit_s)
         except TimeoutError:
             raise TransientFault(f"the pipeline took longer than engine.timeout_s = {limit_s:g} s") from None
         except ProcessExpired as error:
@@ -103,7 +105,7 @@ class LocalEngine(Offer):
     def _broken(self) -> bool:
         return self._stopped or self._pool is None or not self._pool.active
 
-    def _schedule(self, function: Callable[..., object], limit_s: float, *args: object) -> ProcessFuture:
+    def _schedule(self, function: Callable[..., object], limit_s: float | None, *args: object) -> ProcessFuture:
         with self._lock:
             if self._stopped:
                 raise TransientFault("the engine is stopped")
@@ -118,9 +120,30 @@ class LocalEngine(Offer):
                 raise TransientFault("the engine's process could not be started") from error
 
     def _new_pool(self) -> ProcessPool:
+        # torch's threads sleep while they wait for each other: on busy cores those that spin hold each other up
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         # spawned, never forked: a forked child would share the listener's sockets and could not use CUDA
         context = multiprocessing.get_context("spawn")
         return ProcessPool(max_workers=1, context=context, initializer=prepare_child, initargs=(os.getpid(),))
+
+
+def _result(future: ProcessFuture, limit_s: float) -> object:
+    """Return what came of a job. Raises TimeoutError, and ends it, when it has run for longer than `limit_s`.
+
+    The pool's own limits go by the time of day: a clock that is set ahead would end the job in its first second.
+    """
+    deadline_s: float | None = None
+    while True:
+        try:
+            return future.result(timeout=_LOOK_S if deadline_s is None else max(deadline_s - time.monotonic(), 0))
+        except TimeoutError:
+            if future.done():  # meanwhile, or the error is the pipeline's own
+                return future.result()
+        if deadline_s is None and future.running():
+            deadline_s = time.monotonic() + limit_s
+        elif deadline_s is not None and time.monotonic() >= deadline_s:
+            future.cancel()
+            raise TimeoutError
 
 
 def _report_cold_start(warm_up: Future[object]) -> None:

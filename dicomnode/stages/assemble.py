@@ -63,9 +63,11 @@ class Assembler:
             return self._companion(study, fetch, now)
         fetches = self.fetches.of(study)
         companions = [one.companion for one in fetches if one.companion is not None]
+        # a start that is yet to come was before the clock was set back; from then on nothing would ever be quiet
+        started_at = self.started_at if self.started_at <= now else study.last_instance_at
         arrival = Arrival(
             self.journal.instances(uid),
-            max(study.last_instance_at, self.started_at),
+            max(study.last_instance_at, started_at),
             self.is_sending(uid),
             study.version,
             [instance for companion in companions for instance in self.journal.instances(companion)],

@@ -1,219 +1,129 @@
-"""A campaign against the node: a scanner sends studies while scanner, node, child and PACS are killed at random.
+"""A campaign against the node: a scanner sends studies while all that takes part is killed, cut off, filled, misled.
 
 At the end everything that the scanner saw acknowledged is looked for, and everything derived is counted.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 
-from tests.dicomnode.network.helpers import certificates
-from tests.peers.cluster import Cluster
-from tests.peers.node import ENDED, Node, Settings, destination
-from tests.peers.orthanc import Orthanc
-from tests.peers.process import eventually
-from tests.peers.scanner import Scanner
-from tests.peers.studies import StudyUids, fingerprint, small_tomo, spool_fingerprints, write
+from tests.chaos.audit import audit
+from tests.chaos.plan import Plan, Result
+from tests.chaos.scene import Scene
+from tests.chaos.troubles import NotNow, Trouble, kills, left_out, of_kinds, others
+from tests.peers.node import ENDED
+from tests.peers.process import PeerProcess, eventually
 
-VICTIMS = {
-    "local": ("node", "child", "PACS", "scanner"),
-    "dask": ("node", "scheduler", "worker", "child", "PACS", "scanner"),
-}
-WORKERS = 2
-# random kills can hit one study more often than the three attempts after which it is set aside for a person
-ATTEMPTS = 20
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How large the campaign is; the seed decides who is killed when."""
-
-    studies: int
-    kills: int
-    seed: int
-    pause_s: float  # mean time between two studies of the scanner
-    between_kills_s: float  # mean time between two kills
-    second_acquisition_every: int = 5  # each n-th study holds stress and rest
-    engine: str = "local"  # or "dask"
-
-    def rng(self, purpose: str) -> random.Random:
-        """Return a random generator of its own for each purpose, so that one does not disturb the other."""
-        return random.Random(f"{self.seed} {purpose}")
-
-
-@dataclass
-class Result:
-    """What was found at the end; `faults` is empty if nothing was lost, nothing doubled, nothing stuck."""
-
-    plan: Plan
-    kills: Counter[str] = field(default_factory=Counter)
-    sent: int = 0
-    acknowledged: int = 0
-    in_spool: int = 0
-    derived: int = 0
-    in_archive: int = 0
-    series_in_archive: int = 0
-    attempts: int = 0
-    wall_s: float = 0
-    faults: list[str] = field(default_factory=list)
+LOOK_S = 0.1
 
 
 class Campaign:
-    """Scanner, node and PACS of one campaign, all below one folder."""
+    """One run of a plan below one folder."""
 
     def __init__(self, plan: Plan, directory: Path, say: Callable[[str], None] = print) -> None:
-        self.plan, self.directory, self.say = plan, directory, say
+        self.plan, self.say = plan, say
         self.result = Result(plan)
-        self.files = make_studies(plan, directory / "scanner")
-        self.pacs = Orthanc(directory / "pacs")
-        self.cluster = _cluster(directory / "cluster") if plan.engine == "dask" else None
-        engine = {**(self.cluster.table if self.cluster else {}), "attempts": ATTEMPTS}
-        self.node = Node(directory / "node", Settings(destinations=[destination(self.pacs.dicom_port)], engine=engine))
-        self.scanner = Scanner(
-            self.node.port, directory / "scanner", directory / "scanner.log", plan.pause_s, plan.seed
-        )
+        self.scene = Scene(plan, directory)
+        self.kills, self.others = kills(self.scene), of_kinds(others(self.scene), plan.kinds)
+        self._active: dict[str, tuple[float, ExitStack]] = {}  # by name: when it is over, and what ends it
 
     def run(self) -> Result:
         """Run the campaign and return what the audit found."""
         began = time.monotonic()
+        self.result.left_out = left_out(self.scene)
         try:
-            self.pacs.start()
-            if self.cluster is not None:
-                self.cluster.supervise()
-            self.node.start()
-            self.scanner.start()
-            self._kill_at_random()
-            eventually(self._all_sent, "the scanner to finish", timeout_s=600, every_s=0.5)
+            self.scene.start()
+            self._trouble()
+            eventually(self._all_sent, "the scanner to finish", timeout_s=600 + 2 * self.plan.studies, every_s=0.5)
+            self.result.sending_s = time.monotonic() - began
             self._wait_for_the_road_to_empty()
-            self._audit()
+            audit(self.scene, self.result)
         finally:
-            for process in (self.scanner, self.node, self.pacs):
-                process.stop(timeout_s=30)
-            if self.cluster is not None:
-                self.cluster.stop()
+            self.scene.stop()
         self.result.wall_s = time.monotonic() - began
         return self.result
 
-    def _kill_at_random(self) -> None:
-        rng = self.plan.rng("kills")
-        while sum(self.result.kills.values()) < self.plan.kills:
-            time.sleep(rng.uniform(0, 2 * self.plan.between_kills_s))
-            victim = rng.choice(VICTIMS[self.plan.engine])
-            if self._kill(victim, rng):
-                self.result.kills[victim] += 1
-                done = len(self.scanner.acknowledged())
-                self.say(f"kill {sum(self.result.kills.values())}: {victim} ({done} instances acknowledged so far)")
+    # --- troubles, several at once
 
-    def _kill(self, victim: str, rng: random.Random) -> bool:
-        """Kill one victim and bring it back after a while; False if it isn't there to be killed."""
-        if victim == "child":
-            children = self.node.children() if self.cluster is None else rng.choice(self.cluster.workers).children()
-            for pid in children:
-                _kill_if_there(pid)
-            return bool(children)
-        if victim in ("scheduler", "worker"):
-            assert self.cluster is not None
-            member = self.cluster.scheduler if victim == "scheduler" else rng.choice(self.cluster.workers)
-            return member.kill_if_alive()
-        process = {"node": self.node, "PACS": self.pacs, "scanner": self.scanner}[victim]
-        if not process.alive:
+    def _trouble(self) -> None:
+        rng, next_at = self.plan.rng("troubles"), time.monotonic()
+        give_up_at = next_at + 600 + 4 * self.plan.between_s * sum(self._left())
+        try:
+            while self._left() != (0, 0) or self._active:
+                assert time.monotonic() < give_up_at, f"nothing is left to harm: {self._left()}"
+                self._end_those_that_are_over(time.monotonic())
+                if self._left() != (0, 0) and time.monotonic() >= next_at and self._begin_one(rng):
+                    next_at = time.monotonic() + rng.uniform(0, 2 * self.plan.between_s)
+                self._look_after_processes()
+                time.sleep(LOOK_S)
+        finally:
+            self._end_those_that_are_over(float("inf"))
+
+    def _left(self) -> tuple[int, int]:
+        """Return how many kills and how many other troubles are still to come."""
+        begun_kills, begun_others = self._begun()
+        return self.plan.kills - begun_kills, self.plan.troubles - begun_others
+
+    def _begun(self) -> tuple[int, int]:
+        return self.result.kills.total(), self.result.troubles.total()
+
+    def _begin_one(self, rng: random.Random) -> bool:
+        """Begin a trouble that is not there yet, one of those that came the least; False if none finds a victim."""
+        is_kill = rng.choices([True, False], self._left())[0]
+        found, counts = (self.kills, self.result.kills) if is_kill else (self.others, self.result.troubles)
+        idle = [trouble for trouble in found if trouble.name not in self._active]
+        order = sorted(idle, key=lambda trouble: (counts[trouble.name], rng.random()))
+        return any(self._begin(trouble, counts, rng) for trouble in order)
+
+    def _begin(self, trouble: Trouble, counts: Counter[str], rng: random.Random) -> bool:
+        ending = ExitStack()
+        try:
+            ending.enter_context(trouble.happen(rng))
+        except NotNow:
             return False
-        process.kill()
-        time.sleep(rng.uniform(0, 2))
-        process.start()
+        lasts_s = self.plan.lasting * rng.uniform(*trouble.lasts_s)
+        self._active[trouble.name] = time.monotonic() + lasts_s, ending
+        counts[trouble.name] += 1
+        number, done = sum(self._begun()), len(self.scene.scanner.acknowledged())
+        self.say(f"{number}: {trouble.name} for {lasts_s:.1f} s ({done} instances acknowledged so far)")
         return True
 
+    def _end_those_that_are_over(self, now: float) -> None:
+        for name, (until, ending) in list(self._active.items()):
+            if now >= until:
+                del self._active[name]
+                ending.close()
+
+    def _look_after_processes(self) -> None:
+        """Start again what has ended without having been killed, as the service manager does, and count it."""
+        scanner = self.scene.scanner
+        for name, process in self.scene.processes.items():
+            if process.alive or name in self._active or (process is scanner and scanner.finished()):
+                continue
+            self.result.ended[name] += 1
+            self.say(f"{name} ended by itself:\n{process.output()[-1500:]}")
+            PeerProcess.start(process)
+
+    # --- what comes after them
+
     def _all_sent(self) -> bool:
-        if not self.scanner.alive and not self.scanner.finished():
-            self.scanner.start()
-        return self.scanner.finished()
+        self._look_after_processes()
+        return not self.scene.scanner.alive
 
     def _wait_for_the_road_to_empty(self) -> None:
-        wanted = {uids.study for uids in self.files.values()}
+        wanted = {uids.study for uids in self.scene.files.values()}
 
         def all_ended() -> bool:
-            rows = self.node.studies()
+            rows = self.scene.node.studies()
             return wanted <= {uid for uid, row in rows.items() if row["state"] in ENDED}
 
-        try:
-            eventually(all_ended, "every study to end", timeout_s=300 + 5 * self.plan.studies, every_s=1)
+        patience_s = 600 + 2 * self.plan.studies
+        try:  # each question is a process that reads all studies
+            eventually(all_ended, "every study to end", patience_s, every_s=min(max(1, self.plan.studies / 20), 10))
         except TimeoutError as error:
             self.result.faults.append(str(error)[:200])
-
-    def _audit(self) -> None:
-        self._audit_spool()
-        self._audit_archive()
-
-    def _audit_spool(self) -> None:
-        result = self.result
-        acknowledged = self.scanner.acknowledged()
-        in_spool = set(spool_fingerprints(self.node.data_dir))
-        result.sent, result.in_spool = len(self.files), len(in_spool)
-        result.acknowledged = len({entry.name for entry in acknowledged})
-        for entry in acknowledged:
-            if entry.sha256 not in in_spool:
-                result.faults.append(f"{entry.name} was acknowledged and is not in the spool byte for byte")
-        on_disk = sum(1 for _ in self.node.data_dir.joinpath("spool").rglob("*.dcm"))
-        if on_disk != len(in_spool):
-            result.faults.append(f"{on_disk} files in the spool hold {len(in_spool)} different contents")
-
-    def _audit_archive(self) -> None:
-        result = self.result
-        rows = self.node.studies()
-        expected_per_acquisition: set[int] = set()
-        for study in sorted({uids.study for uids in self.files.values()}):
-            row = rows.get(study)
-            if row is None or row["state"] != "DELIVERED":
-                result.faults.append(f"study {study} is {row['state'] + ': ' + row['reason'] if row else 'unknown'}")
-                continue
-            acquisitions = sum(uids.study == study for uids in self.files.values())
-            made, archived, series = self.node.derived(study), self.pacs.instances(study), self.pacs.series(study)
-            result.attempts += int(row["attempts"])
-            result.derived += len(made)
-            expected_per_acquisition.add(len(made) // acquisitions)
-            if made != archived:
-                result.faults.append(
-                    f"study {study}: {len(made)} derived, {len(archived)} in the archive, not the same"
-                )
-            if len(series) != len(archived):
-                result.faults.append(f"study {study}: {len(archived)} instances in {len(series)} series")
-            if len(made) % acquisitions or not made:
-                result.faults.append(f"study {study}: {len(made)} derived of {acquisitions} acquisitions")
-        if len(expected_per_acquisition) > 1:
-            result.faults.append(f"acquisitions of the same kind gave {sorted(expected_per_acquisition)} instances")
-        result.in_archive, result.series_in_archive = self.pacs.count(), len(self.pacs.series())
-        if result.in_archive != result.derived:
-            result.faults.append(f"the archive holds {result.in_archive} instances, {result.derived} were derived")
-
-
-def _cluster(directory: Path) -> Cluster:
-    return Cluster(directory, certificates(directory / "circle"), WORKERS)
-
-
-def _kill_if_there(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:  # it ended in between
-        return
-
-
-def make_studies(plan: Plan, folder: Path) -> dict[str, StudyUids]:
-    """Write the scanner's files and return the UIDs by file name."""
-    made: dict[str, StudyUids] = {}
-    for number in range(plan.studies):
-        first = StudyUids.from_seed("chaos", plan.seed, number)
-        acquisitions = [first]
-        if plan.second_acquisition_every and number % plan.second_acquisition_every == 0:
-            acquisitions.append(first.in_study("rest"))
-        for index, uids in enumerate(acquisitions):
-            path = write(small_tomo(uids, seed=2 * number + index), folder / f"{number:04d}-{index}.dcm")
-            made[path.name] = uids
-    assert len({fingerprint(folder / name) for name in made}) == len(made), "every file is different"
-    return made

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicomnode.clockwork import Clockwork, Tick
+from dicomnode.clockwork import Clockwork, Every, Steps, Tick
 
 
 def now() -> datetime:
@@ -61,3 +61,30 @@ def test_what_does_not_tick_is_left_alone(clockwork: Clockwork) -> None:
     clockwork.remove("work")
     clockwork.wake("work", now())
     clockwork.wake("never heard of", now())
+
+
+def test_a_clock_that_is_set_back_is_noticed_once_and_what_waits_for_its_hour_runs(clockwork: Clockwork) -> None:
+    told, steady_s = [now()], [100.0]
+    steps = Steps(lambda: told[0], lambda: steady_s[0])
+    told[0] += timedelta(seconds=7)
+    steady_s[0] += 7
+    assert steps.set_back_s() == 0
+    told[0] -= timedelta(hours=1)
+    assert steps.set_back_s() == 3600
+    assert steps.set_back_s() == 0
+    told[0] += timedelta(hours=1)
+    assert steps.set_back_s() == 0, "set ahead"
+
+    ran = threading.Semaphore(0)
+    clockwork.add("work", ran.release, 1)
+    assert ran.acquire(timeout=30)
+    clockwork.wake("work", now() + timedelta(hours=1))  # as it stands after the clock was set back by an hour
+    while ran.acquire(timeout=0.1):
+        pass  # what had begun before
+    clockwork.catch_up()
+    assert ran.acquire(timeout=30)
+
+
+def test_a_clock_that_is_set_ahead_by_years_gives_one_run_and_not_one_for_each_second() -> None:
+    every, later = Every(timedelta(seconds=1)), now() + timedelta(days=10_000)
+    assert every.get_next_fire_time(now(), later) == later + timedelta(seconds=1)

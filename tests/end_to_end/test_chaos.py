@@ -6,14 +6,18 @@ import random
 import time
 from pathlib import Path
 
-from tests.chaos.campaign import Campaign, Plan
+from tests.chaos.campaign import Campaign
+from tests.chaos.plan import Plan
 from tests.conftest import Start, StartNode, need_isolation, need_programs
 from tests.peers.node import Settings
 from tests.peers.process import eventually
 from tests.peers.scanner import Scanner
 from tests.peers.studies import StudyUids, spool_fingerprints, static_image, write
 
-PLAN = Plan(studies=12, kills=8, seed=7, pause_s=1.0, between_kills_s=2.0)
+PLAN = Plan(
+    studies=9, kills=5, troubles=5, seed=1740, pause_s=0.8, between_s=1.2, lasting=0.2,
+    kinds=("cut", "silence", "intruders"),
+)  # fmt: skip
 FLOOD = 80
 
 
@@ -23,10 +27,13 @@ def test_nothing_acknowledged_is_lost_and_nothing_derived_is_doubled(tmp_path: P
     print(PLAN)
     result = Campaign(PLAN, tmp_path).run()
     print(result)
-    assert result.faults == []
-    assert sum(result.kills.values()) == PLAN.kills
+    assert (result.faults, dict(result.ended)) == ([], {})
+    assert (result.kills.total(), result.troubles.total()) == (PLAN.kills, PLAN.troubles)
+    assert set(result.troubles.values()) == {1}, "each kind once"
+    assert (result.lost, result.doubled) == (0, 0)
     assert result.acknowledged == result.sent == result.in_spool > PLAN.studies
-    assert result.derived == result.in_archive >= 2 * result.sent, "each acquisition gives a volume and a page at least"
+    assert result.derived == result.in_outbox == result.in_archive
+    assert result.derived >= 2 * result.sent, "each acquisition gives a volume and a page at least"
 
 
 def wait_for_another(scanner: Scanner) -> None:

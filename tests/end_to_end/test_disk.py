@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 
 from tests.conftest import StartNode
 from tests.peers import dcmtk
+from tests.peers.disk import disk_in_memory
 from tests.peers.node import Node, Settings
 from tests.peers.process import eventually
 from tests.peers.studies import StudyUids, fingerprint, small_tomo, spool_fingerprints, write
@@ -22,18 +21,15 @@ OUT_OF_RESOURCES = "Refused: OutOfResources"
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own that is soon full."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("only an administrator may mount a file system")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with disk_in_memory(tmp_path / "disk", DISK_MB) as made:
+        if made is None:
+            pytest.skip("only an administrator may mount a file system")
+        yield made.place
 
 
-def node_on(start_node: StartNode, disk: Path, early_mb: float = 0) -> Node:
+def node_on(start_node: StartNode, place: Path, early_mb: float = 0) -> Node:
     settings = Settings(
-        node={"data_dir": str(disk / "data"), "min_free_gb": MARK_MB * 1.048576e-3},
+        node={"data_dir": str(place / "data"), "min_free_gb": MARK_MB * 1.048576e-3},
         retention={"early_below_gb": early_mb * 1.048576e-3},
     )
     return start_node(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,12 @@ class Orthanc(PeerProcess):
     def count(self) -> int:
         """Return how many instances are stored in all."""
         return int(self.get("/statistics")["CountInstances"])
+
+    def files(self) -> Iterator[bytes]:
+        """Yield every file that is stored, by REST."""
+        for identifier in self.get("/instances"):
+            with urllib.request.urlopen(f"http://{HOST}:{self.http_port}/instances/{identifier}/file") as answer:
+                yield answer.read()
 
     def retrieve(self, study_instance_uid: str, into: Path) -> list[Path]:
         """Read a study back over DICOM (C-GET by DCMTK) and return its files."""

@@ -74,6 +74,12 @@ def test_the_child_is_used_again(an_engine: LocalEngine) -> None:
     assert child_of_this_process() == pid
 
 
+def test_the_childs_threads_do_not_spin_while_they_wait(an_engine: LocalEngine) -> None:
+    an_engine.run("reconstruction", an_input())
+    with open(f"/proc/{child_of_this_process()}/environ", "rb") as file:
+        assert b"OMP_WAIT_POLICY=PASSIVE" in file.read().split(b"\0")
+
+
 def test_what_the_pipeline_says_of_unsuitable_images_comes_through(an_engine: LocalEngine) -> None:
     with pytest.raises(UnsuitableAcquisition):
         an_engine.run("reconstruction", PipelineInput(Acquisition("1.2.3")))

@@ -32,6 +32,14 @@ def test_what_no_rule_wants_waits_for_quiet_and_is_then_ignored(a_road: Road) ->
     assert a_road.study(uid).state is StudyState.IGNORED
 
 
+def test_a_start_in_an_hour_that_was_taken_back_keeps_no_study_from_being_quiet(a_road: Road) -> None:
+    uid = a_road.receive(as_file(quick_dataset()))
+    a_road.associations.closed("a1")
+    assembler = replace(a_road.assembler, started_at=after(3600))
+    assert assembler.run_once(after(31)) == 1
+    assert a_road.study(uid).state is StudyState.IGNORED
+
+
 def test_an_open_association_keeps_a_study_from_being_quiet(a_road: Road) -> None:
     uid = a_road.receive(as_file(quick_dataset()))
     assert a_road.assembler.run_once(after(3600)) == 0
