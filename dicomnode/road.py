@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -64,6 +65,7 @@ class Road:
         self._journal, self._outbox, self._stopping = ground.journal, ground.outbox, ground.stopping
         self._commitments, self._fetches = Commitments(self._journal), Fetches(self._journal)
         self._assembled_at = datetime.fromtimestamp(0, UTC)
+        self._look_asked = threading.Event()
         self._build()
 
     def recover(self, now: datetime) -> None:
@@ -96,6 +98,9 @@ class Road:
 
     def arrived(self) -> None:
         """Look at once at the first instance of a burst; at the rest together, for each look reads whole studies."""
+        if self._look_asked.is_set():
+            return  # the look to come sees this one, too; to ask for each costs a tenth of a reception
+        self._look_asked.set()
         self._wake("assemble", max(now_utc(), self._assembled_at + timedelta(seconds=ASSEMBLE_PAUSE_S)))
 
     def wake_deliveries(self) -> None:
@@ -158,6 +163,7 @@ class Road:
             pass
 
     def _assemble(self) -> None:
+        self._look_asked.clear()  # before the look: who arrives from here on asks again
         self._assembled_at = now_utc()
         if self._assembler.run_once(now_utc()):
             for name in self._ground.processing:

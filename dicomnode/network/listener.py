@@ -12,17 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
+from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_EVENT_REPORT
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
-from dicomnode.errors import ConfigurationError, StoreStatus
+from dicomnode.errors import ConfigurationError
 from dicomnode.network.admission import Guest, Rejection, RejectionLog, Slots, printable, rejection
 from dicomnode.network.commitment import CommitmentService, answer_report, answer_request, reporting_peer
 from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, accepted_contexts
 from dicomnode.network.server import AssociationServer
-from dicomnode.network.storage import Receive, answer_store
+from dicomnode.network.storage import Receive, serve_store
 from dicomnode.network.tls import RenewedContext
 from dicomnode.network.upper_layer import REQUESTED, DrivenAssociation
 
@@ -158,11 +157,6 @@ class Listener:
 
     def _converse(self, assoc: DrivenAssociation, guest: Guest, name: str) -> None:
         """Negotiate, then answer requests until the peer releases or aborts, is silent too long, or must make room."""
-
-        def store(event: Any) -> Dataset:
-            return answer_store(event.request, event.context, guest, name, self._receive)
-
-        assoc.bind(evt.EVT_C_STORE, store)
         assoc.acse.negotiate_association()
         log.info(
             "Association opened",
@@ -175,19 +169,19 @@ class Listener:
             context_id, message = assoc.dimse.get_msg(block=True)
             if message is None:
                 break
-            self._answer(assoc, guest, context_id, message)
+            self._answer(assoc, guest, name, context_id, message)
         log.info("Association closed", association=name, ending=_ending(assoc))
 
-    def _answer(self, assoc: DrivenAssociation, guest: Guest, context_id: int, message: Any) -> None:
+    def _answer(self, assoc: DrivenAssociation, guest: Guest, name: str, context_id: int, message: Any) -> None:
         self._slots.set_busy(assoc, True)
         try:
-            if self._commitment is not None and isinstance(message, N_ACTION):
+            if isinstance(message, C_STORE):
+                serve_store(assoc, context_id, message, guest, name, self._receive)
+            elif self._commitment is not None and isinstance(message, N_ACTION):
                 peer = reporting_peer(guest.calling_ae_title, self._peers)
                 answer_request(assoc, context_id, message, peer, self._commitment.asked)
             elif self._commitment is not None and isinstance(message, N_EVENT_REPORT):
                 answer_report(assoc, context_id, message, self._commitment.reported)
-            elif isinstance(message, C_STORE) and not message.is_valid_request and message.MessageID is not None:
-                _refuse_incomplete(assoc, context_id, message)
             else:
                 assoc._serve_request(message, context_id)
         finally:
@@ -213,18 +207,6 @@ def _ending(assoc: DrivenAssociation) -> str:
     if assoc.acse.is_aborted("a-abort"):
         return "aborted by the peer"
     return "idle" if assoc.dul.is_open else "broken"
-
-
-def _refuse_incomplete(assoc: DrivenAssociation, context_id: int, request: C_STORE) -> None:
-    """Answer a C-STORE that lacks its dataset or a mandatory element; pynetdicom would leave the peer waiting."""
-    response = C_STORE()
-    response.MessageIDBeingRespondedTo = request.MessageID
-    response.AffectedSOPClassUID = request.AffectedSOPClassUID
-    response.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
-    response.Status = int(StoreStatus.CANNOT_UNDERSTAND)
-    response.ErrorComment = "C-STORE request without dataset or UID"
-    log.warning("C-STORE refused", reason=response.ErrorComment)
-    assoc.dimse.send_msg(response, context_id)
 
 
 def _why_not_bound(node: NodeSettings, error: OSError) -> str:

@@ -112,6 +112,8 @@ DOCUMENTS: tuple[UID, ...] = (
     sop_class.TwelveLeadECGWaveformStorage,
 )
 
+STORED = frozenset((*IMAGES, *DOCUMENTS))
+
 # What is fetched where a rule's need is missing: projections and reconstructions, CT.
 FETCHED: tuple[UID, ...] = (
     sop_class.NuclearMedicineImageStorage,

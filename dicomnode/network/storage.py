@@ -14,23 +14,55 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
 from dicomnode.network.admission import Guest
-from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from dicomnode.network.upper_layer import LARGEST_DATASET, Overflow
+from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, STORED
+from dicomnode.network.upper_layer import LARGEST_DATASET, DrivenAssociation, Overflow
 from dicomnode.study import ReceivedInstance
 
 log = structlog.get_logger(__name__)
 
 UID_FORM = re.compile(r"[0-9.]{1,64}")
 PREAMBLE = b"\0" * 128 + b"DICM"
+LONGEST_COMMENT = 64  # letters, of an LO
 
 Receive = Callable[[ReceivedInstance], None]
 
 
+def serve_store(
+    assoc: DrivenAssociation, context_id: int, request: C_STORE, guest: Guest, association: str, receive: Receive
+) -> None:
+    """Hand the instance to `receive` and answer the peer; success only if `receive` returned.
+
+    A request in a Presentation Context that was not accepted ends the Association.
+    """
+    context = assoc._accepted_cx.get(context_id)
+    if context is None:
+        assoc.abort()
+    elif request.is_valid_request:
+        status, comment = _outcome(request, context.as_tuple, guest, association, receive)
+        assoc.dimse.send_command(context_id, _response(request, status, comment))
+    elif request.MessageID is not None:  # else there is no request that could be answered
+        comment = "C-STORE request without dataset or UID"
+        log.warning("C-STORE refused", association=association, reason=comment)
+        assoc.dimse.send_command(context_id, _response(request, StoreStatus.CANNOT_UNDERSTAND, comment))
+
+
 def answer_store(request: C_STORE, context: Any, guest: Guest, association: str, receive: Receive) -> Dataset:
-    """Hand the instance to `receive` and return the response's status elements; success only if `receive` returned.
+    """Hand the instance to `receive` and return the response's status elements, for pynetdicom to answer with.
 
     `context` is the Presentation Context that the request came in.
     """
+    status, comment = _outcome(request, context, guest, association, receive)
+    elements = Dataset()
+    elements.Status = int(status)
+    if comment:
+        elements.ErrorComment = comment
+    return elements
+
+
+def _outcome(
+    request: C_STORE, context: Any, guest: Guest, association: str, receive: Receive
+) -> tuple[StoreStatus, str]:
+    """Return the status of the response, and a comment for the peer; the outer wall of a reception."""
     try:
         receive(_received(request, context, guest, association))
     except InstanceRejected as rejected:
@@ -42,7 +74,7 @@ def answer_store(request: C_STORE, context: Any, guest: Guest, association: str,
         log.error("instance not kept", association=association, error=type(error).__name__, where=_origin(error))
         status, comment = StoreStatus.CANNOT_UNDERSTAND, "internal error"
     else:
-        return _status(StoreStatus.SUCCESS)
+        return StoreStatus.SUCCESS, ""
     log.warning(
         "instance refused",
         association=association,
@@ -50,7 +82,7 @@ def answer_store(request: C_STORE, context: Any, guest: Guest, association: str,
         status=f"0x{status:04X}",
         reason=comment,
     )
-    return _status(status, comment)
+    return status, comment.encode("ascii", "replace").decode("ascii")[:LONGEST_COMMENT]
 
 
 def _received(request: C_STORE, context: Any, guest: Guest, association: str) -> ReceivedInstance:
@@ -60,7 +92,7 @@ def _received(request: C_STORE, context: Any, guest: Guest, association: str) ->
     if request.DataSet is None or not request.DataSet.getbuffer().nbytes:
         raise InstanceRejected(StoreStatus.CANNOT_UNDERSTAND, "no dataset")
     sop_class_uid, sop_instance_uid = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-    if sop_class_uid != context.abstract_syntax:
+    if sop_class_uid != context.abstract_syntax or sop_class_uid not in STORED:
         raise InstanceRejected(
             StoreStatus.DOES_NOT_MATCH_SOP_CLASS, "SOP Class is not that of the Presentation Context"
         )
@@ -102,17 +134,38 @@ def _file_start(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: 
 
 def _element(number: int, vr: bytes, text: str) -> bytes:
     """Return one element of group 0002 in Explicit VR Little Endian, its value padded to even length."""
-    value = text.encode("ascii", "replace")
-    value += (b"\0" if vr == b"UI" else b" ") * (len(value) % 2)
+    value = _padded(text, b"\0" if vr == b"UI" else b" ")
     return struct.pack("<HH2sH", 0x0002, number, vr, len(value)) + value
 
 
-def _status(status: StoreStatus, comment: str = "") -> Dataset:
-    elements = Dataset()
-    elements.Status = int(status)
-    if comment:
-        elements.ErrorComment = comment.encode("ascii", "replace").decode("ascii")[:64]
-    return elements
+def _response(request: C_STORE, status: StoreStatus, comment: str) -> bytes:
+    """Return the command set of a C-STORE-RSP (PS3.7 Table 9.3-2), in Implicit VR Little Endian (PS3.7 6.3.1).
+
+    Written by hand for the same reason.
+    """
+    sop_class_uid, sop_instance_uid = request.AffectedSOPClassUID, request.AffectedSOPInstanceUID
+    elements = b"".join(
+        (
+            _command(0x0002, _padded(sop_class_uid, b"\0")) if sop_class_uid else b"",
+            _command(0x0100, struct.pack("<H", 0x8001)),  # Command Field
+            _command(0x0120, struct.pack("<H", request.MessageID)),  # Message ID Being Responded To
+            _command(0x0800, struct.pack("<H", 0x0101)),  # Command Data Set Type: none
+            _command(0x0900, struct.pack("<H", status)),
+            _command(0x0902, _padded(comment, b" ")) if comment else b"",
+            _command(0x1000, _padded(sop_instance_uid, b"\0")) if sop_instance_uid else b"",
+        )
+    )
+    return _command(0x0000, struct.pack("<L", len(elements))) + elements
+
+
+def _command(number: int, value: bytes) -> bytes:
+    """Return one element of group 0000 in Implicit VR Little Endian."""
+    return struct.pack("<HHL", 0x0000, number, len(value)) + value
+
+
+def _padded(text: str, padding: bytes) -> bytes:
+    value = text.encode("ascii", "replace")
+    return value + padding * (len(value) % 2)
 
 
 def _origin(error: BaseException) -> str:

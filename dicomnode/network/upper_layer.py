@@ -23,12 +23,13 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import DIMSEMessage
-from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO, C_STORE
+from pynetdicom.dimse_primitives import C_CANCEL, C_ECHO
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
+from dicomnode.network.known_requests import ASSOCIATE_RQ, LONGEST_KNOWN, known_request
 from dicomnode.network.unsound import if_sound
 
 log = structlog.get_logger(__name__)
@@ -49,10 +50,11 @@ QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)
 LAST_WORDS = 65_536  # bytes that a peer may still send when we have ended the Association
 
 P_DATA_TF = 0x04
+LAST_OF_COMMAND = b"\x03"  # message control header of a command set's last fragment (PS3.8 E.2)
 KNOWN_PDUS = range(0x01, 0x08)
 REQUESTED, READY_FOR_DATA = "Sta3", "Sta6"  # states of PS3.8 Table 9-10
 CLOSED = ("Sta1", "Sta13")
-CONNECTION_CLOSED, INVALID_PDU = "Evt17", "Evt19"
+REQUEST_ARRIVED, CONNECTION_CLOSED, INVALID_PDU = "Evt6", "Evt17", "Evt19"
 
 Connection = socket.socket
 
@@ -267,6 +269,12 @@ class DrivenUpperLayer(DULServiceProvider):  # type: ignore[misc]
         self._recv_pdu.put(decoded)
         self.event_queue.put(event)
 
+    def _decode_pdu(self, pdu: bytearray) -> tuple[Any, str]:
+        if pdu[0] == ASSOCIATE_RQ and len(pdu) <= LONGEST_KNOWN:
+            return known_request(bytes(pdu)), REQUEST_ARRIVED
+        decoded: tuple[Any, str] = super()._decode_pdu(pdu)
+        return decoded
+
 
 def _presentation_data_values(body: memoryview) -> list[tuple[int, memoryview]]:
     """Return (context id, control byte and fragment) of each item of a P-DATA-TF (PS3.8 9.3.5.1); none if malformed."""
@@ -290,6 +298,12 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
         if block:
             self.dul.read_until(lambda: not self.msg_queue.empty(), self.dimse_timeout)
         return super().get_msg(block=False)
+
+    def send_command(self, context_id: int, command_set: bytes) -> None:
+        """Send a message without data, its command set encoded already and shorter than any PDU (PS3.8 Annex E)."""
+        data = P_DATA()
+        data.presentation_data_value_list.append((context_id, LAST_OF_COMMAND + command_set))
+        self.dul.send_pdu(data)
 
     @property
     def maximum_pdu_size(self) -> int:
@@ -336,8 +350,8 @@ class DrivenAssociation(Association):  # type: ignore[misc]
             self.bind(event, evt.get_default_handler(event))
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
-        """Serve C-ECHO and C-STORE; whoever asks for anything else is shown out."""
-        if isinstance(msg, C_ECHO | C_STORE):
+        """Serve C-ECHO; whoever asks for anything else that the listener doesn't serve itself is shown out."""
+        if isinstance(msg, C_ECHO):
             super()._serve_request(msg, context_id)
         else:
             self.interrupt("asked for a service that isn't offered")

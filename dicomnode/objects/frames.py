@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,18 +101,22 @@ def index_frames(ds: Dataset, axes: tuple[Axis, ...]) -> FrameIndex:
     if not 0 < frames <= MAX_FRAMES:
         return FrameIndex(axes, np.zeros((1, len(axes)), dtype=np.int64), f"{frames} frames are no acquisition")
     flaws: list[str] = []
-    columns = [_column(ds, axis, frames, flaws) for axis in axes]
+    pointers = numbers(ds, "FrameIncrementPointer")
+    steps = [declared(ds, axis) for axis in axes]
+    columns = [
+        _column(ds, axis, frames, count, axis.tag in pointers, flaws) for axis, count in zip(axes, steps, strict=True)
+    ]
     index = np.stack(columns, axis=1)
     if not flaws:
-        flaws += _incomplete(ds, axes, index)
+        flaws += _incomplete(ds, axes, steps, index)
     return FrameIndex(axes, index, flaws[0] if flaws else None)
 
 
-def _column(ds: Dataset, axis: Axis, frames: int, flaws: list[str]) -> NDArray[np.int64]:
+def _column(
+    ds: Dataset, axis: Axis, frames: int, steps: int | None, pointed: bool, flaws: list[str]
+) -> NDArray[np.int64]:
     """Return one axis's step per frame from 0; zeros where the axis has a single step and so needs no vector."""
     vector = numbers(ds, axis.vector)
-    pointed = axis.tag in numbers(ds, "FrameIncrementPointer")
-    steps = declared(ds, axis)
     if not vector:
         many = (steps is not None and steps > 1) or (axis in (VIEW, SLICE) and frames > 1)
         if pointed or many:
@@ -122,25 +127,24 @@ def _column(ds: Dataset, axis: Axis, frames: int, flaws: list[str]) -> NDArray[n
     if len(vector) != frames:
         flaws.append(f"{axis.vector} has {len(vector)} entries for {frames} frames")
         return np.zeros(frames, dtype=np.int64)
-    column = np.asarray(vector, dtype=np.int64) - 1
-    highest = steps if steps is not None else frames
-    if column.min() < 0 or column.max() >= highest:
-        flaws.append(
-            f"{axis.vector} runs from {column.min() + 1} to {column.max() + 1}, expected 1 to {highest} ({axis.count})"
-        )
+    first, last, highest = int(min(vector)), int(max(vector)), steps if steps is not None else frames
+    if first < 1 or last > highest:
+        flaws.append(f"{axis.vector} runs from {first} to {last}, expected 1 to {highest} ({axis.count})")
         return np.zeros(frames, dtype=np.int64)
-    return column
+    return np.asarray(vector, dtype=np.int64) - 1
 
 
-def _incomplete(ds: Dataset, axes: tuple[Axis, ...], index: NDArray[np.int64]) -> list[str]:
+def _incomplete(
+    ds: Dataset, axes: tuple[Axis, ...], steps: Sequence[int | None], index: NDArray[np.int64]
+) -> list[str]:
     """Say what is missing or there twice, given that each vector by itself is sound."""
-    counts = [declared(ds, axis) or int(index[:, k].max()) + 1 for k, axis in enumerate(axes)]
+    counts = [count or int(index[:, k].max()) + 1 for k, count in enumerate(steps)]
     limits = _view_limits(ds, axes, counts)
     others = math.prod(count for axis, count in zip(axes, counts, strict=True) if axis not in (ROTATION, VIEW))
     expected = others * sum(limits)
     if expected != len(index):
-        steps = " x ".join(f"{count} {axis.word}s" for axis, count in zip(axes, counts, strict=True) if count > 1)
-        return [f"there are {len(index)} frames, expected {expected} ({steps})"]
+        product = " x ".join(f"{count} {axis.word}s" for axis, count in zip(axes, counts, strict=True) if count > 1)
+        return [f"there are {len(index)} frames, expected {expected} ({product})"]
     found = Counter(map(tuple, index.tolist()))
     twice = [place for place, times in found.items() if times > 1]
     if twice:

@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,7 @@ from typing import BinaryIO
 from pydicom import uid
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.filereader import read_dataset, read_partial
+from pydicom.filereader import read_dataset
 from pydicom.valuerep import VR
 
 from dicomnode.errors import InstanceRejected, StoreStatus
@@ -167,15 +168,23 @@ def _scan(stream: BinaryIO, keywords: frozenset[str]) -> tuple[Dataset, _Pixels]
     syntax = _transfer_syntax(stream)
     if syntax == uid.DeflatedExplicitVRLittleEndian:
         raise _not_understood("the deflated Transfer Syntax is not accepted")
-    stream.seek(0)
-    pixels = _Pixels(stream, size, implicit=syntax == uid.ImplicitVRLittleEndian)
-    tags = [tag for tag in map(tag_for_keyword, keywords) if tag is not None]
-    ds = read_partial(PatientStream(stream), stop_when=pixels, specific_tags=tags)
+    implicit, little_endian = syntax == uid.ImplicitVRLittleEndian, syntax != uid.ExplicitVRBigEndian
+    pixels = _Pixels(stream, size, implicit)
+    tags = list(_tags(keywords))
+    ds = read_dataset(PatientStream(stream), implicit, little_endian, stop_when=pixels, specific_tags=tags)
     return ds, pixels
 
 
+@lru_cache(maxsize=8)
+def _tags(keywords: frozenset[str]) -> tuple[int, ...]:
+    return tuple(tag for tag in map(tag_for_keyword, keywords) if tag is not None)
+
+
 def _transfer_syntax(stream: BinaryIO) -> str:
-    """Return the Transfer Syntax that the File Meta Information names (always Explicit VR Little Endian itself)."""
+    """Return the Transfer Syntax that the File Meta Information names (always Explicit VR Little Endian itself).
+
+    The stream is left where the dataset begins.
+    """
     if stream.read(132)[128:] != b"DICM":
         raise _not_understood("this is no DICOM file")
     meta = read_dataset(PatientStream(stream), False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, func, or_, select, update
+from sqlalchemy import Connection, Engine, Row, RowMapping, and_, bindparam, func, or_, select, update
 
 from dicomnode.errors import InvariantBroken
 from dicomnode.store.faults import TenureLost, faults
@@ -59,11 +59,8 @@ class Journal:
 
     def kept_copy(self, sop_instance_uid: str) -> tuple[str, str] | None:
         """Return spool path and hash of the copy that is kept under this UID, if its file is still here."""
-        query = select(instances.c.path, instances.c.sha256).where(
-            instances.c.sop_instance_uid == sop_instance_uid, instances.c.kept, instances.c.purged_at.is_(None)
-        )
         with self.reading() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_KEPT_COPY, {"uid": sop_instance_uid}).first()
         return None if row is None else (row.path, row.sha256)
 
     def record_instance(self, new: Instance, now: datetime, quiet_at: datetime | None = None) -> Arrival:
@@ -73,24 +70,20 @@ class Journal:
         """
         header = new.header
         with self.transaction() as connection:
-            rows = (
-                connection.execute(select(instances).where(instances.c.sop_instance_uid == header.sop_instance_uid))
-                .mappings()
-                .all()
-            )
-            same = next((row for row in rows if row["sha256"] == new.sha256), None)
-            if same is not None and same["purged_at"] is None:
+            rows = connection.execute(_COPIES, {"uid": header.sop_instance_uid}).all()
+            same = next((row for row in rows if row.sha256 == new.sha256), None)
+            if same is not None and same.purged_at is None:
                 return Arrival.DUPLICATE
-            kept = same["kept"] if same is not None else not rows
-            study = self._study_row(connection, header.study_instance_uid)
-            version = 1 if study is None else study["version"] + (study["state"] != StudyState.RECEIVING.value)
+            kept = same.kept if same is not None else not rows
+            study = connection.execute(_STATE, {"uid": header.study_instance_uid}).first()
+            version = 1 if study is None else study.version + (study.state != StudyState.RECEIVING.value)
             if study is None:
                 self._insert_study(connection, new, now)
             if same is not None:
                 again = {"purged_at": None, "path": new.path, "version": version, "received_at": now}
                 connection.execute(_where_instance(update(instances), new).values(again))
             else:
-                connection.execute(instances.insert().values(**instance_row(new), kept=kept, version=version))
+                connection.execute(_NEW_INSTANCE, {**instance_row(new), "kept": kept, "version": version})
             self._move_for_arrival(connection, study, new, kept, version, now, quiet_at)
             return Arrival.NEW if kept else Arrival.CONFLICT
 
@@ -106,7 +99,7 @@ class Journal:
     def _move_for_arrival(
         self,
         connection: Connection,
-        study: RowMapping | None,
+        study: Row[Any, Any, Any] | None,  # _STATE
         new: Instance,
         kept: bool,
         version: int,
@@ -124,15 +117,16 @@ class Journal:
             )  # fmt: skip
         elif study is None:
             self.note(connection, uid, Event.FIRST_INSTANCE, None, f"first instance from {new.calling_ae_title}", now)
-        elif study["state"] == StudyState.RECEIVING.value:
+        elif study.state == StudyState.RECEIVING.value:
             look_at = now
             if quiet_at is not None and _has_such(connection, new):  # each look reads the whole study
-                look_at = quiet_at if study["next_at"] > now else study["next_at"]  # what is due is not put off
-            connection.execute(_where(uid).values(last_instance_at=now, next_at=look_at, updated_at=now))
-        elif study["state"] == StudyState.HELD.value and self._has_conflict(connection, uid):
+                look_at = quiet_at if study.next_at > now else study.next_at  # what is due is not put off
+            arrived = {"uid": uid, "last_instance_at": now, "next_at": look_at, "updated_at": now}
+            connection.execute(_CHANGED_STUDY, arrived)
+        elif study.state == StudyState.HELD.value and self._has_conflict(connection, uid):
             connection.execute(_where(uid).values(last_instance_at=now, updated_at=now, version=version))
         else:
-            reason = f"{new.header.content.value} instance arrived after the study was {study['state']}"
+            reason = f"{new.header.content.value} instance arrived after the study was {study.state}"
             self.move(
                 connection, uid, Event.LATE_INSTANCE, reason, now, version=version, last_instance_at=now, next_at=now,
                 claim=None, lease_until=None, attempts=0,
@@ -328,9 +322,27 @@ class Journal:
             return set(connection.execute(select(instances.c.path).where(instances.c.purged_at.is_(None))).scalars())
 
     def _study_row(self, connection: Connection, uid: str) -> RowMapping | None:
-        """Return a study without the number of its instances: each arrival asks, and to count them takes longer."""
-        return connection.execute(select(studies).where(studies.c.study_instance_uid == uid)).mappings().first()
+        """Return a study without the number of its instances: each move asks, and to count them takes longer."""
+        return connection.execute(_STUDY, {"uid": uid}).mappings().first()
 
+
+# What each arrival asks and writes: statements that are built once, for to build one takes longer than to execute it.
+_THIS_INSTANCE = instances.c.sop_instance_uid == bindparam("uid")
+_THIS_STUDY = studies.c.study_instance_uid == bindparam("uid")
+_KEPT_COPY = select(instances.c.path, instances.c.sha256).where(
+    _THIS_INSTANCE, instances.c.kept, instances.c.purged_at.is_(None)
+)
+_COPIES = select(instances.c.sha256, instances.c.kept, instances.c.purged_at).where(_THIS_INSTANCE)
+_ONE_LIKE_IT = (
+    select(instances.c.path)
+    .where(instances.c.study_instance_uid == bindparam("study"), instances.c.content == bindparam("content"))
+    .where(instances.c.sop_instance_uid != bindparam("uid"))
+    .limit(1)
+)
+_NEW_INSTANCE = instances.insert()
+_STUDY = select(studies).where(_THIS_STUDY)
+_STATE = select(studies.c.state, studies.c.version, studies.c.next_at).where(_THIS_STUDY)
+_CHANGED_STUDY = update(studies).where(_THIS_STUDY)  # the columns are those of the parameters
 
 _INSTANCES = (
     select(func.count())
@@ -343,12 +355,9 @@ _INSTANCES = (
 
 def _has_such(connection: Connection, new: Instance) -> bool:
     """Tell whether the study had an instance of this content before this one."""
-    others = select(instances.c.path).where(
-        instances.c.study_instance_uid == new.header.study_instance_uid,
-        instances.c.content == new.header.content.name,
-        instances.c.sop_instance_uid != new.header.sop_instance_uid,
-    )
-    return connection.execute(others.limit(1)).first() is not None
+    header = new.header
+    asked = {"study": header.study_instance_uid, "content": header.content.name, "uid": header.sop_instance_uid}
+    return connection.execute(_ONE_LIKE_IT, asked).first() is not None
 
 
 def _where(uid: str) -> Any:
