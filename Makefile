@@ -49,8 +49,9 @@ format: $(INSTALLED) ## lay out the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED) peers ## receiving beside its peers, the road, costs, full journals -> docs/benchmarks.md (half an hour)
-	@$(LOOPBACK) $(BIN)/python -m tests.benchmarks
+ONLY ?=
+bench: $(INSTALLED) peers ## receiving beside its peers, the road, costs, workers, full journals -> docs/benchmarks.md (an hour; ONLY="road cost" for some)
+	@$(LOOPBACK) $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 MINUTES ?= 60
 soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles, threads and disk -> docs/soak.md
@@ -59,9 +60,12 @@ soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles
 bench-recon: $(INSTALLED) ## speed of the reconstruction
 	@$(BIN)/python -m tests.benchmarks.bench_recon
 
+STUDIES ?= 100
 ENGINE ?= local
-chaos: $(INSTALLED) peers ## 100 studies, 60 kills, nothing lost, nothing twice -> docs/chaos.md (ten minutes; also ENGINE=dask)
-	@$(LOOPBACK) $(BIN)/python -m tests.chaos --engine $(ENGINE)
+JOURNAL ?= sqlite
+chaos: $(INSTALLED) peers ## STUDIES=100 among kills, cuts, a full disk, a wrong clock -> docs/chaos.md (ten minutes; ENGINE=dask, JOURNAL=postgres)
+	@.ci/system-packages cc:gcc libc6-dev || true
+	@$(LOOPBACK) $(BIN)/python -m tests.chaos --studies $(STUDIES) --engine $(ENGINE) --journal $(JOURNAL)
 
 service: $(INSTALLED) peers ## the systemd unit under a real systemd (as root; some minutes)
 	@.ci/system-packages systemd-nspawn:systemd-container || true

@@ -1,21 +1,23 @@
-"""`make bench`: receiving and the whole road, beside its peers, in one run -> docs/benchmarks.md and .json."""
+"""`make bench`: receiving, the whole road, its costs and its workers -> docs/benchmarks.md and .json."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from tests.benchmarks import cost, full_journal, receiving, road
+from tests.benchmarks import cost, full_journal, receiving, road, workers
 from tests.benchmarks.picture import draw
-from tests.benchmarks.report import Measured, page
+from tests.benchmarks.report import SECTIONS, Measured, Part, page
 from tests.loopback import is_isolated
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -35,8 +37,9 @@ def _first_line(*command: str) -> str:
 
 
 def main() -> int:
-    """Measure, print and write page, raw figures and picture."""
+    """Measure, print and write page, raw figures and picture, after each part anew: a part takes its time."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
+    parser.add_argument("--only", choices=tuple(SECTIONS), nargs="+", help="measure these and keep what is there else")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", default=full_journal.SIZES, help="studies in the journal")
     parser.add_argument("--out", type=Path, default=DOCS)
@@ -47,23 +50,33 @@ def main() -> int:
     def say(line: str) -> None:
         print(line, flush=True)
 
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        here = Path(folder)
-        found = Measured(
-            datetime.now(UTC),
-            machine(),
-            wanted.repeats,
-            road=road.measure(here / "road", wanted.repeats, say),
-            costs=cost.measure(here / "cost", say),
-            journals=full_journal.measure(here / "journal", say, wanted.sizes),
-            rates=receiving.measure(here / "receiving", wanted.repeats, say),
-        )
+    parts: Mapping[str, Callable[[Path], Sequence[object]]] = {
+        "road": lambda folder: road.measure(folder, wanted.repeats, say),
+        "cost": lambda folder: cost.measure(folder, say),
+        "workers": lambda folder: workers.measure(folder, say),
+        "journals": lambda folder: full_journal.measure(folder, say, wanted.sizes),
+        "receiving": lambda folder: receiving.measure(folder, wanted.repeats, say),
+    }
+    kept = wanted.out / "benchmarks.json"
+    try:
+        found = Measured.read(kept.read_text()) if wanted.only and kept.exists() else Measured()
+    except ValueError:
+        parser.error(f"{kept} is none of ours, or of another version; measure everything once, without --only")
     wanted.out.mkdir(parents=True, exist_ok=True)
-    (wanted.out / "benchmarks.json").write_text(json.dumps(found.as_json(), indent=1) + "\n")
-    (wanted.out / "benchmarks.md").write_text(page(found))
-    draw(found.rates, wanted.out / "receiving.png")
+    for name in wanted.only or parts:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            measured: Any = Part(datetime.now(UTC), machine(), parts[name](Path(folder)))
+        found = replace(found, **{name: measured})
+        _write(found, wanted.out)
     say((wanted.out / "benchmarks.md").read_text())
     return 0
+
+
+def _write(found: Measured, out: Path) -> None:
+    (out / "benchmarks.json").write_text(found.as_json())
+    (out / "benchmarks.md").write_text(page(found))
+    if found.receiving is not None:
+        draw(found.receiving.rows, out / "receiving.png")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ class Rate:
     no_delay: bool
     instances_per_s: float
     mb_per_s: float
+    processor_ms: float  # of the receiver, per instance
     runs: tuple[float, ...]
 
 
@@ -175,20 +176,42 @@ def _rates(
     load: Load, all_receivers: Sequence[Receiver], folder: Path, repeats: int, say: Callable[[str], None]
 ) -> list[Rate]:
     maker = InstanceMaker(folder, load)
-    runs: dict[tuple[str, int, bool], list[float]] = {}
+    runs: dict[tuple[Receiver, int, bool], list[tuple[float, float]]] = {}  # instances per s, processor ms of each
     size_mb = 0.0
     for repeat in range(repeats + 1):
         for associations, no_delay in load.clients:
             files = maker.make(f"{repeat} {associations} {no_delay}")
             size_mb = files[0].stat().st_size / 1e6
             for receiver in all_receivers if repeat % 2 else reversed(all_receivers):
-                found = rate(receiver, files, associations, no_delay)
+                before_s = _processor_s(receiver)
+                per_s = rate(receiver, files, associations, no_delay)
+                used_ms = 1000 * (_processor_s(receiver) - before_s) / len(files)
                 if repeat:  # the first round only warms up
-                    runs.setdefault((receiver.name, associations, no_delay), []).append(found)
+                    runs.setdefault((receiver, associations, no_delay), []).append((per_s, used_ms))
                     client = "TCP_NODELAY=1" if no_delay else "as packaged"
-                    say(f"{load.name}: {receiver.name}, {associations} association(s), client {client}: {found:.0f}/s")
-    durable = {receiver.name: receiver.durable for receiver in all_receivers}
-    return [
-        Rate(load.name, name, durable[name], number, quick, median(found), median(found) * size_mb, tuple(found))
-        for (name, number, quick), found in runs.items()
-    ]
+                    say(f"{load.name}: {receiver.name}, {associations} association(s), client {client}: {per_s:.0f}/s")
+    return [_rate(load.name, *client, found, size_mb) for client, found in runs.items()]
+
+
+def _rate(
+    load: str,
+    receiver: Receiver,
+    associations: int,
+    no_delay: bool,
+    runs: Sequence[tuple[float, float]],
+    size_mb: float,
+) -> Rate:
+    per_s, used_ms = zip(*runs, strict=True)
+    found = median(per_s)
+    return Rate(
+        load, receiver.name, receiver.durable, associations, no_delay, found, found * size_mb, median(used_ms), per_s
+    )
+
+
+def _processor_s(receiver: Receiver) -> float:
+    """Return the processor time that a receiver and its ended children have used, in s (man 5 proc_pid_stat).
+
+    DCMTK's storescp has a child for each Association.
+    """
+    fields = Path(f"/proc/{receiver.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
