@@ -63,7 +63,8 @@ def compose(pipeline_input: PipelineInput, result: PipelineResult) -> Sheet:
         _draw_without_heart(sheet, pipeline_input, result)
         notice = Box(_WORDS.left, _TOP, _WORDS.width, 180)
         y = draw_notice(sheet, notice, "No left ventricle is shown", no_heart_words(result), AMBER)
-    draw_blocks(sheet, _WORDS.below(y), fact_blocks(pipeline_input, result))
+    elsewhere = "; settings and measurements are in the structured report" if result.hearts else ""
+    draw_blocks(sheet, _WORDS.below(y), fact_blocks(pipeline_input, result), elsewhere)
     return sheet
 
 

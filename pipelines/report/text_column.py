@@ -43,8 +43,8 @@ def draw_table(sheet: Sheet, box: Box, hearts: Sequence[Heart], rows: Sequence[R
     return y + _AFTER
 
 
-def draw_blocks(sheet: Sheet, box: Box, blocks: Sequence[Facts]) -> None:
-    """Write blocks under each other; the lines of a block for which there is no room are counted."""
+def draw_blocks(sheet: Sheet, box: Box, blocks: Sequence[Facts], elsewhere: str) -> None:
+    """Write blocks under each other; lines for which there is no room are counted; `elsewhere` says who has them."""
     y = box.top
     left_out = 0
     for block in blocks:
@@ -58,13 +58,15 @@ def draw_blocks(sheet: Sheet, box: Box, blocks: Sequence[Facts]) -> None:
         sheet.write(box.left, y, block.title, size=TITLE_PT, fontweight="bold")
         y += _TITLE
         if len(lines) > room:
-            lines = [*lines[: room - 1], Fact(f"... {len(lines) - room + 1} more lines", PALE)]
+            left_out += len(lines) - room + 1
+            lines = [*lines[: room - 1], Fact("...", PALE)]
         for line in lines:
             sheet.write(box.left, y, line.words, size=TEXT_PT, color=line.color)
             y += _LINE
         y += _AFTER
     if left_out:
-        sheet.write(box.right, box.bottom, f"{left_out} lines left out", size=SMALL_PT, color=PALE, ha="right")
+        words = f"{left_out} more lines{elsewhere}"
+        sheet.write(box.right, box.bottom, words, size=SMALL_PT, color=PALE, ha="right")
 
 
 def draw_notice(sheet: Sheet, box: Box, title: str, sentences: Sequence[str], color: str) -> int:
