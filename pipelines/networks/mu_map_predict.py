@@ -70,14 +70,25 @@ def predict_mu_map(
     if min(float(volume.values.max()) for volume in reconstructions) <= 0:
         raise UnsuitableAcquisition("a reconstruction for the mu-map holds no activity")
     fine = finer_grid(working_grid(grid, voxel_mm), networks[0].finer)
-    volumes = [torch.from_numpy(volume.values) for volume in every_level(reconstructions)]
-    volumes.append(torch.zeros_like(volumes[0]) if scatter is None else torch.from_numpy(scatter.values))
-    seen = leveled(onto(torch.stack(volumes).to(device), grid, fine))
+    seen = shown(reconstructions, scatter, fine, device)
     flag = torch.tensor([float(scatter is not None)], device=device)
     with torch.inference_mode():
         maps = torch.cat([network.to(device).eval()(seen[None], flag) for network in networks])
         members = onto(maps, fine, grid).cpu()
     return _predicted(members, grid)
+
+
+def shown(reconstructions: Sequence[Volume], scatter: Volume | None, grid: VoxelGrid, device: str = "cpu") -> Tensor:
+    """Return what a network is shown `[level and scatter, z, y, x]` on its grid, as it was in training."""
+    volumes = [torch.from_numpy(shares_of_highest(volume)) for volume in every_level(reconstructions)]
+    volumes.append(torch.zeros_like(volumes[0]) if scatter is None else torch.from_numpy(shares_of_highest(scatter)))
+    return leveled(onto(torch.stack(volumes).to(device), reconstructions[0].grid, grid))
+
+
+def shares_of_highest(volume: Volume) -> Array:
+    """Return an image as shares of its highest voxel: each by itself, in training and later."""
+    positive = np.maximum(volume.values, 0.0)
+    return np.asarray(positive / max(float(positive.max()), 1e-12), dtype=np.float32)
 
 
 def every_level(reconstructions: Sequence[Volume]) -> list[Volume]:

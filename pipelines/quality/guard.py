@@ -20,6 +20,7 @@ class Check:
 
     figure: str
     meaning: str
+    least: tuple[float, float] = (0.0, 0.0)  # of WARN and QUARANTINE: lower limits are a chance of too few patients
 
 
 def judge(
@@ -47,7 +48,13 @@ def judge(
 
 def _limits(check: Check, thresholds: Mapping[str, float]) -> tuple[float | None, float | None]:
     """Return the limits of QUARANTINE and WARN, None where the model has none."""
-    return thresholds.get(f"{check.figure}.{QUARANTINE}"), thresholds.get(f"{check.figure}.{WARN}")
+    remark, hold = check.least
+    return _limit(thresholds, check, QUARANTINE, hold), _limit(thresholds, check, WARN, remark)
+
+
+def _limit(thresholds: Mapping[str, float], check: Check, kind: str, least: float) -> float | None:
+    stated = thresholds.get(f"{check.figure}.{kind}")
+    return None if stated is None else max(stated, least)
 
 
 def _failed(check: Check, value: float, thresholds: Mapping[str, float]) -> list[Finding]:

@@ -20,6 +20,7 @@ from pipelines.cardiac.left_ventricle import NoHeartFound, find_left_ventricle
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
 from pipelines.networks.mu_map_grid import bounds_mm
+from pipelines.networks.mu_map_predict import shares_of_highest
 from pipelines.physics.attenuation import check_mu_map, mu_from_hounsfield, resample
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images, scatter_corrected_image
 
@@ -172,9 +173,7 @@ def _pair(
 
 
 def _half(volume: Volume) -> Half:
-    """Return an image as shares of its brightest voxel."""
-    positive = np.maximum(volume.values, 0.0)
-    return (positive / max(float(positive.max()), 1e-12)).astype(np.float16)
+    return shares_of_highest(volume).astype(np.float16)
 
 
 def _coarse_enough(mu_map: Volume) -> Volume:

@@ -47,3 +47,10 @@ def test_half_a_pair_of_limits_still_holds() -> None:
     only_the_second = {name: limit for name, limit in LIMITS.items() if name != "counts.warn"}
     findings = judge({"counts": 9.0, "places": 1.0}, only_the_second, CHECKS)
     assert {finding.verdict for finding in findings} == {Verdict.QUARANTINE, Verdict.WARN}
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.04, Verdict.PASS), (0.06, Verdict.WARN), (0.16, Verdict.QUARANTINE)])
+def test_limits_that_too_few_patients_made_too_narrow_are_widened(value: float, verdict: Verdict) -> None:
+    narrow = {"lung.warn": 0.0, "lung.quarantine": 0.01}
+    (finding,) = judge({"lung": value}, narrow, [Check("lung", "part of it is lung", (0.05, 0.15))])
+    assert finding.verdict is verdict

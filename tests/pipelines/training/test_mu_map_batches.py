@@ -10,8 +10,12 @@ import torch
 
 from pipelines.images import Unit, Volume
 from pipelines.networks.mu_map_grid import posed, working_grid
+from pipelines.networks.mu_map_predict import shown
 from pipelines.physics.attenuation import resample
+from pipelines.reconstruction.emission_images import emission_images
 from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, blurred, draw_sample
+from pipelines.training.mu_map_data import PairMaker
+from tests.pipelines.chests import a_mu_map, projections
 from tests.pipelines.training.maps import a_pair, map_grid, tissues
 
 GRIDS = Grids(voxel_mm=16.0, finer=2)
@@ -39,6 +43,17 @@ def test_the_whole_pair_is_the_map_without_its_table_on_the_finer_grid() -> None
     fine = Grids(8.0, 1)
     expected = resample(alone, working_grid(a_pair(0).grid, fine.voxel_mm))
     assert np.allclose(LoadedPair(a_pair(0)).whole(fine).mu_per_cm, expected.values, atol=1e-3)
+
+
+def test_a_network_is_shown_in_training_what_it_is_shown_later() -> None:
+    measured = projections()
+    images = emission_images(measured)
+    assert images.levels[2].values.max() > 1.2 * images.levels[0].values.max(), (
+        "each level is higher than the one before"
+    )
+    learned_from = LoadedPair(PairMaker(copies=1).of_projections(measured, a_mu_map(), "A")).whole(GRIDS).images
+    later = shown(images.levels, images.scatter, GRIDS.of(images.levels[0].grid))
+    assert torch.allclose(learned_from, later, rtol=5e-3, atol=5e-3)
 
 
 def test_images_and_map_move_together() -> None:
