@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.peers.handmade import RELEASE, associated, read_pdu, store_over
 from tests.peers.node import Node, Settings
+from tests.peers.process import highest_memory_mb, memory_mb
 from tests.peers.studies import StudyUids, dataset_bytes, static_image, write
 
 
@@ -35,11 +36,11 @@ def receive(folder: Path, instances: int) -> Reception:
     node = Node(folder / "node", Settings())
     node.start()
     try:
-        start_mb = _memory_mb(node.pid, "VmRSS")
+        start_mb = memory_mb(node.pid)
         tenths = _send(node.port, uids, instances, folder)
         row = node.wait_for(uids.study, "IGNORED", timeout_s=600)
         files = sum(1 for _ in node.data_dir.joinpath("spool").rglob("*.dcm"))
-        peak_mb = _memory_mb(node.pid, "VmHWM")
+        peak_mb = highest_memory_mb(node.pid)
     except AssertionError as error:
         raise AssertionError(f"{error}\n{node.last_words()}") from None
     finally:
@@ -66,11 +67,6 @@ def _send(port: int, uids: StudyUids, instances: int, folder: Path) -> tuple[flo
 def _uid(number: int) -> str:
     """Return a UID of always the same length."""
     return f"2.25.{10**30 + number}"
-
-
-def _memory_mb(pid: int, what: str) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
 def main() -> int:
