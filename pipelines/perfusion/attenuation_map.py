@@ -148,8 +148,9 @@ def _predicted(images: EmissionImages, options: AttenuationOptions, why: str, de
     found = predict_mu_map(images.levels, images.scatter, model.networks, device, model.voxel_mm)
     card = model.card
     scatter = "with" if images.scatter is not None else "without"
+    number = len(images.levels)
     made = (
-        f"mean of {card.members} networks, {card.name} {card.version}, told from {len(images.levels)} reconstructions "
-        f"{scatter} a scatter window"
+        f"mean of {card.members} networks, {card.name} {card.version}, told from {number} "
+        f"reconstruction{'s' if number > 1 else ''} {scatter} a scatter window"
     )
     return AttenuationMap(MapSource.NETWORK, why, made, found.mu_map, card=card, members=found.members)
