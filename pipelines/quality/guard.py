@@ -20,7 +20,7 @@ class Check:
 
     figure: str
     meaning: str
-    least: tuple[float, float] = (0.0, 0.0)  # of WARN and QUARANTINE: lower limits are a chance of too few patients
+    least: tuple[float, float] = (-math.inf, -math.inf)  # of WARN, QUARANTINE: lower ones are due to too few patients
 
 
 def judge(
