@@ -29,8 +29,9 @@ def draw(rates: Sequence[Rate], path: Path) -> None:
         bars = axes.barh(names, [one.instances_per_s for one in shown], color=colors, height=0.7)
         axes.bar_label(bars, fmt="%.0f", fontsize=7, padding=2)
         client = f"{associations} association{'s' if associations > 1 else ''}{', no delay' if no_delay else ''}"
-        axes.set_title(f"{load}, {client}: instances per second", loc="left", fontsize=8)
+        axes.set_title(f"{load}, {client}", loc="left", fontsize=8)
         axes.invert_yaxis()
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("instances per second", fontsize=9)
     figure.savefig(path, dpi=90)
