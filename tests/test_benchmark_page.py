@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.benchmarks.listening import Listening
 from tests.benchmarks.receiving import LOADS, Rate
 from tests.benchmarks.report import Measured, Part, page
 from tests.benchmarks.road import RoadTime
@@ -55,3 +56,10 @@ def test_the_node_is_compared_with_orthanc_under_each_client() -> None:
     text = page(Measured(receiving=Part(TODAY, "a machine", rates)))
     assert "| dicomnode | no | 7.5 | 150 (75 MB/s) |" in text
     assert "| **dicomnode / Orthanc, no delay** | | | 0.75 | 0.75 |" in text
+
+
+def test_a_busy_c_store_is_compared_with_an_idle_one() -> None:
+    row = Listening(140.0, 162.4, idle_ms=(4.0, 5.0, 90.0), busy_ms=(7.0, 8.0, 9.0), cores_busy=0.8)
+    text = page(Measured(listening=Part(TODAY, "a machine", [row])))
+    assert "| the most with 16 associations, MB | 162 | under 150 |" in text
+    assert "| times the idle one | 1.60 | under 1.5 |" in text

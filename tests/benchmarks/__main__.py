@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import cost, full_journal, receiving, road, workers
+from tests.benchmarks import cost, full_journal, listening, receiving, road, workers
 from tests.benchmarks.picture import draw
 from tests.benchmarks.report import SECTIONS, Measured, Part, page
 from tests.loopback import is_isolated
@@ -55,6 +55,7 @@ def main() -> int:
         "cost": lambda folder: cost.measure(folder, say),
         "workers": lambda folder: workers.measure(folder, say),
         "journals": lambda folder: full_journal.measure(folder, say, wanted.sizes),
+        "listening": lambda folder: listening.measure(folder, say),
         "receiving": lambda folder: receiving.measure(folder, wanted.repeats, say),
     }
     kept = wanted.out / "benchmarks.json"

@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from tests.benchmarks import cost, workers
+from tests.benchmarks import cost, listening, workers
 from tests.benchmarks.cost import Cost
 from tests.benchmarks.full_journal import PAGES, Times
+from tests.benchmarks.listening import Listening
 from tests.benchmarks.receiving import LOADS, Rate
 from tests.benchmarks.road import RoadTime
 from tests.benchmarks.workers import Scaling
@@ -21,6 +22,7 @@ OURS = "dicomnode"
 RIVAL = "Orthanc, no delay"
 AHEAD = 1.2  # times the rival, the goal
 SCALED = 0.9  # times N what one worker does, the goal of N workers
+LEAN_MB, PATIENT = 150, 1.5  # memory of the listener; a busy C-STORE in times of an idle one: at most
 
 Row = TypeVar("Row")
 
@@ -39,6 +41,7 @@ class Measured:
     """What was measured last of each part, in the order of the page; None if it never was."""
 
     receiving: Part[Rate] | None = None
+    listening: Part[Listening] | None = None
     road: Part[RoadTime] | None = None
     cost: Part[Cost] | None = None
     workers: Part[Scaling] | None = None
@@ -87,6 +90,29 @@ cores the senders need the other. DCMTK and Orthanc are written in C++ and put l
 answer. A camera sends a few instances in a minute.
 
 ![instances per second](receiving.png)
+"""
+
+
+def _listening(part: Part[Listening]) -> str:
+    (row,) = part.rows
+    idle_ms, busy_ms = median(row.idle_ms), median(row.busy_ms)
+    return f"""## Many senders, and a pipeline beside them
+
+{_when(part)}
+
+{listening.ASSOCIATIONS} associations at once, {listening.INSTANCES} NM of 0.5 MB over each; then one association with
+{listening.TIMED} CT slices of 0.5 MB, one each {1000 * listening.EACH_S:.0f} ms, on a node that has nothing else to do,
+and while it denoises without a pause. Nearly all of the memory after its start is Python and the packages that it
+imports, before it has done anything; the C library has two heaps, as in the unit (`MALLOC_ARENA_MAX=2`).
+
+| | measured | goal |
+|---|---|---|
+| memory of the node after its start, MB | {row.started_mb:.0f} | |
+| the most with {listening.ASSOCIATIONS} associations, MB | {row.highest_mb:.0f} | under {LEAN_MB} |
+| C-STORE on an idle node, median ms | {idle_ms:.1f} | |
+| C-STORE beside a pipeline, median ms | {busy_ms:.1f} | |
+| times the idle one | {busy_ms / idle_ms:.2f} | under {PATIENT:g} |
+| the pipeline's share of the cores meanwhile | {100 * row.cores_busy:.0f} % | |
 """
 
 
@@ -145,6 +171,7 @@ Each size has a node of its own on a journal that was filled before. Goals: clai
 
 SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "receiving": _receiving,
+    "listening": _listening,
     "road": _road,
     "cost": _cost,
     "workers": _workers,
