@@ -58,6 +58,7 @@ class Acquisition:
     camera_model: str = ""  # as the study names it
     collimator: str = ""  # as the study names it
     assumptions: tuple[str, ...] = ()  # what the reader had to assume, in words
+    position_known: bool = True  # False: the study doesn't say where it lies; nothing shares its frame of reference
 
 
 @dataclass(frozen=True)

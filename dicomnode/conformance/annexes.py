@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from dicomnode.conformance.markdown import listed, section, table
 from dicomnode.objects.codes import OWN_SCHEME
-from dicomnode.objects.derivation import COPIED, INSTANCE_CREATOR_UID
+from dicomnode.objects.derivation import INSTANCE_CREATOR_UID
 from dicomnode.objects.examples import PROJECTIONS, Attribute, CreatedObject, created_objects, own_codes
 from dicomnode.objects.frames import NM_IMAGE_STORAGE
+from dicomnode.objects.inherited import COPIED
 from dicomnode.objects.structured_report import COMPREHENSIVE_SR
 
 _HEADER = ("Attribute", "Tag", "VR", "Value")

@@ -26,8 +26,9 @@ from dicomnode.objects.frames import (
     Axis,
 )
 from dicomnode.objects.modules import energy_windows, frame_vectors, merge, nm_pixels, patient_state
+from dicomnode.objects.rotation import radial_position, rotation_of
 from dicomnode.objects.virtual_study import SeriesIdentity, VirtualStudy, patient_and_study, series_and_equipment
-from dicomnode.objects.volume_image import Placement, radial_position, rotation_of, volume_image
+from dicomnode.objects.volume_image import Placement, volume_image
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Projections, Unit, Volume
 
@@ -118,7 +119,7 @@ def _stack(
                 ImageOrientationPatient=placement.orientation,
             )
         ],
-        RotationInformationSequence=[rotation_of(projections)],
+        RotationInformationSequence=[rotation_of(projections) or _rotation(projections, camera)],
     )
     return ds
 
@@ -163,8 +164,29 @@ def _frames(projections: Projections, detectors: int) -> tuple[NDArray[np.uint16
 def _how_acquired(projections: Projections, camera: Camera, total: int) -> Dataset:
     """Return detectors and the one rotation."""
     geometry = projections.geometry
+    uncorrected = {"COR"} if geometry.center_of_rotation_offset_mm else set()
+    starts = [arm[0] for arm in _arms(geometry, camera)]
+    return dataset(
+        CorrectedImage=[term for term in camera.corrected if term not in uncorrected] or None,
+        CountsAccumulated=total if total < 2**31 else None,
+        PixelSpacing=list(geometry.pixel_size_mm),
+        TypeOfDetectorMotion="STEP AND SHOOT",
+        DetectorInformationSequence=[_detector(geometry, camera, k, start) for k, start in enumerate(starts)],
+        RotationInformationSequence=[_rotation(projections, camera)],
+    )
+
+
+def _arms(geometry: AcquisitionGeometry, camera: Camera) -> list[tuple[float, ...]]:
+    """Return the angles of each head."""
     each = geometry.views // camera.detectors
-    arms = [geometry.angles_deg[k * each :][:each] for k in range(camera.detectors)]
+    return [geometry.angles_deg[k * each :][:each] for k in range(camera.detectors)]
+
+
+def _rotation(projections: Projections, camera: Camera) -> Dataset:
+    """Return the rotation of the first head, which the others follow. Raises ValueError if they don't."""
+    geometry = projections.geometry
+    arms = _arms(geometry, camera)
+    each = len(arms[0])
     steps = [_equal_step(arm) for arm in arms]
     if max(steps) - min(steps) > 1e-6:
         raise ValueError(f"the heads turn at different steps: {steps}")
@@ -179,15 +201,7 @@ def _how_acquired(projections: Projections, camera: Camera, total: int) -> Datas
     )
     if camera.detectors == 1 and geometry.radius_mm is not None:
         put(rotation, RadialPosition=radial_position(geometry.radius_mm))
-    uncorrected = {"COR"} if geometry.center_of_rotation_offset_mm else set()
-    return dataset(
-        CorrectedImage=[term for term in camera.corrected if term not in uncorrected] or None,
-        CountsAccumulated=total if total < 2**31 else None,
-        PixelSpacing=list(geometry.pixel_size_mm),
-        TypeOfDetectorMotion="STEP AND SHOOT",
-        DetectorInformationSequence=[_detector(geometry, camera, k, arm[0]) for k, arm in enumerate(arms)],
-        RotationInformationSequence=[rotation],
-    )
+    return rotation
 
 
 def _patient_on_table(study: VirtualStudy) -> Dataset:

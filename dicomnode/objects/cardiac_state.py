@@ -15,13 +15,21 @@ _STATES = {
 }  # fmt: skip
 
 
-def cardiac_state(ds: Dataset) -> tuple[CardiacState, tuple[str, ...]]:
-    """Return stress or rest: from the Acquisition Context, else from what a person wrote."""
+def stated_state(ds: Dataset) -> CardiacState:
+    """Return stress or rest where the Acquisition Context says so by a code."""
     for item in items(ds, "AcquisitionContextSequence"):
         if text(first_item(item, "ConceptNameCodeSequence"), "CodeValue") == _PATIENT_STATE:
             value = text(first_item(item, "ConceptCodeSequence"), "CodeValue")
             if value in _STATES:
-                return _STATES[value], ()
+                return _STATES[value]
+    return CardiacState.UNKNOWN
+
+
+def cardiac_state(ds: Dataset) -> tuple[CardiacState, tuple[str, ...]]:
+    """Return stress or rest: from the Acquisition Context, else from what a person wrote."""
+    stated = stated_state(ds)
+    if stated is not CardiacState.UNKNOWN:
+        return stated, ()
     for keyword in ("SeriesDescription", "ImageID", "ProtocolName"):
         written = text(ds, keyword).lower()
         stress, rest = "stress" in written, "rest" in written

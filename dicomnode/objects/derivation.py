@@ -21,37 +21,23 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects import inherited
 from dicomnode.objects.elements import PARSE_ERRORS, code, copied, dataset, encoded, put, raw_bytes, text, texts
+from dicomnode.objects.lossy import lossy_compression
 from dicomnode.objects.modules import body_part, merge
+from dicomnode.objects.times import Moment
 from pipelines.contract import Finding, MapSource, Model, OptionValue, Provenance, Verdict
 
 MANUFACTURER = "dicomnode"
 # Raised with every change to what a writer writes (a page's layout, a stored scale): a PACS keeps the first of two
 # instances that share a UID, so other pixels need other UIDs. It is not the node's version, since a study that waits
 # over an upgrade must not be sent in two series.
-WRITERS_VERSION = 4
+WRITERS_VERSION = 5
 # the pipelines whose images a network made
 BY_NETWORKS = frozenset({"denoising", "attenuation_correction"})
 _UID_SPACE = uuid.UUID("5f6d3c0e-9d0b-5a53-8f0c-7e0c0d1c0de5")
 INSTANCE_CREATOR_UID = f"2.25.{uuid.uuid5(_UID_SPACE, 'instance creator').int}"
 
-_PATIENT_AND_STUDY = (
-    "SpecificCharacterSet", "PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence",
-    "PatientBirthDate", "PatientSex", "PatientBirthTime", "OtherPatientNames", "OtherPatientIDsSequence", "EthnicGroup",
-    "PatientComments", "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
-    "QualityControlSubject", "PatientAge", "PatientSize", "PatientWeight", "AdmittingDiagnosesDescription",
-    "Occupation", "AdditionalPatientHistory", "StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName",
-    "StudyID", "AccessionNumber", "IssuerOfAccessionNumberSequence", "StudyDescription", "PhysiciansOfRecord",
-    "NameOfPhysiciansReadingStudy", "ProcedureCodeSequence", "ReferencedStudySequence",
-)  # fmt: skip
-# besides these, an image copies what tells where and when it was acquired
-COPIED = frozenset(_PATIENT_AND_STUDY) | {
-    "SyntheticData", "InstitutionName", "ProtocolName", "AcquisitionDate", "AcquisitionTime",
-}  # fmt: skip
-_TYPE_2 = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
-    "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber",
-)  # fmt: skip
 _CAMERA = (
     "Manufacturer", "InstitutionName", "StationName", "InstitutionalDepartmentName", "ManufacturerModelName",
     "DeviceSerialNumber", "SoftwareVersions",
@@ -60,7 +46,7 @@ _CAMERA = (
 
 @dataclass(frozen=True)
 class DerivationContext:
-    """Which run makes the derived instances; `now` is the processing time that they are to bear."""
+    """Which run makes the derived instances; `now` is the processing time that they are to bear, on their clock."""
 
     pipeline: str
     pipeline_version: str
@@ -173,14 +159,8 @@ def _key(sources: Sources, derivative: Derivative, context: DerivationContext) -
 
 
 def patient_and_study(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """Patient and study as the source has them, byte for byte; what the standard wants at least empty is empty.
-
-    A date of zeros, which some cameras write for one that they don't know, is no date: it becomes empty too.
-    """
-    ds = copied(sources.first, *_PATIENT_AND_STUDY)
-    for keyword in _TYPE_2:
-        if keyword not in ds or raw_bytes(ds, keyword) == b"00000000":
-            put(ds, **{keyword: None})
+    """Patient and study as the source has them, byte for byte."""
+    ds = inherited.patient_and_study(sources.first)
     if sources.virtual:
         put(ds, SyntheticData="YES")
     return ds
@@ -188,12 +168,13 @@ def patient_and_study(sources: Sources, derivative: Derivative, context: Derivat
 
 def series(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
     """A series of its own in the source's study."""
+    moment = Moment.of(context.now, sources.first)
     ds = dataset(
         Modality=derivative.modality,
         SeriesInstanceUID=derived_uid(_key(sources, derivative, context), "series"),
         SeriesNumber=derivative.series_number,
-        SeriesDate=context.now.strftime("%Y%m%d"),
-        SeriesTime=context.now.strftime("%H%M%S"),
+        SeriesDate=moment.date,
+        SeriesTime=moment.time,
     )
     merge(ds, encoded("SeriesDescription", _series_description(sources.first, _label(derivative, context))))
     return ds
@@ -215,27 +196,30 @@ def _series_description(source: Dataset, label: str) -> bytes:
 
 def instance(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
     """The instance itself: UIDs, times, what it may be used for."""
-    date, time = context.now.strftime("%Y%m%d"), context.now.strftime("%H%M%S")
-    return dataset(
+    moment = Moment.of(context.now, sources.first)
+    ds = dataset(
         SOPClassUID=derivative.sop_class_uid,
         SOPInstanceUID=derived_uid(_key(sources, derivative, context), "instance"),
         InstanceNumber=1,
-        InstanceCreationDate=date,
-        InstanceCreationTime=time,
+        InstanceCreationDate=moment.date,
+        InstanceCreationTime=moment.time,
         InstanceCreatorUID=INSTANCE_CREATOR_UID,
-        ContentDate=date,
-        ContentTime=time,
+        ContentDate=moment.date,
+        ContentTime=moment.time,
         ContentQualification="RESEARCH",
     )
+    merge(ds, inherited.zone(sources.first))
+    return ds
 
 
 def image(sources: Sources, derivative: Derivative, context: DerivationContext) -> Dataset:
-    """What only an image has: its type, what it shows, when that was acquired."""
+    """What only an image has: its type, what it shows, when and on whose request that was acquired."""
     ds = dataset(
         ImageType=list(derivative.image_type),
-        LossyImageCompression="00",
         BurnedInAnnotation="YES" if derivative.burned_in else "NO",
     )
+    merge(ds, lossy_compression(sources.headers))
+    merge(ds, inherited.request(sources.first))
     merge(ds, copied(sources.first, "ProtocolName", "AcquisitionDate", "AcquisitionTime"))
     merge(ds, body_part(sources.first))
     return ds
@@ -248,16 +232,17 @@ def equipment(sources: Sources, derivative: Derivative, context: DerivationConte
     an algorithm's identification other than this.
     """
     models = derivative.provenance.models
+    moment = Moment.of(context.now, sources.first)
     versions = [context.node_version, f"{context.pipeline} {context.pipeline_version}"[:64]]
     versions += [plain(f"{model.name} {model.version}", 64) for model in models]
     ours = dataset(Manufacturer=MANUFACTURER, ManufacturerModelName=MANUFACTURER, SoftwareVersions=versions)
     us = dataset(
         PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
-        ContributionDateTime=context.now.strftime("%Y%m%d%H%M%S"),
+        ContributionDateTime=moment.date_time,
         ContributionDescription=f"{context.pipeline} of nuclear medicine images",
     )
     merge(us, ours)
-    contributors = [us, *(_network(model, context) for model in models)]
+    contributors = [us, *(_network(model, moment) for model in models)]
     if text(sources.first, "Manufacturer"):
         camera = dataset(PurposeOfReferenceCodeSequence=[code("109101", "DCM", "Acquisition Equipment")])
         merge(camera, copied(sources.first, *_CAMERA))
@@ -268,14 +253,14 @@ def equipment(sources: Sources, derivative: Derivative, context: DerivationConte
     return ours
 
 
-def _network(model: Model, context: DerivationContext) -> Dataset:
+def _network(model: Model, moment: Moment) -> Dataset:
     """Return the Contributing Equipment item of a network."""
     return dataset(
         PurposeOfReferenceCodeSequence=[code("109102", "DCM", "Processing Equipment")],
         Manufacturer=MANUFACTURER,
         ManufacturerModelName=plain(model.name, 64),
         SoftwareVersions=[plain(word, 64) for word in (model.version, model.sha256) if word],
-        ContributionDateTime=context.now.strftime("%Y%m%d%H%M%S"),
+        ContributionDateTime=moment.date_time,
         ContributionDescription="Neural network; Software Versions: the model's version, the SHA-256 of its weights",
     )
 

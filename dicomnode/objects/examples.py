@@ -21,7 +21,6 @@ from pydicom.dataset import Dataset
 from dicomnode.objects import codes, nuclear, report, structured_report
 from dicomnode.objects.camera import write_tomo
 from dicomnode.objects.derivation import (
-    COPIED,
     DOCUMENT_PARTS,
     MANUFACTURER,
     DerivationContext,
@@ -29,6 +28,7 @@ from dicomnode.objects.derivation import (
     derived_dataset,
     read_sources,
 )
+from dicomnode.objects.inherited import COPIED
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.strip import WIDTH
 from dicomnode.objects.virtual_ct import write_ct
@@ -38,7 +38,8 @@ from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, Volume
 
 _NOON = datetime(2026, 1, 1, 12)
-_RESULT = PipelineResult((), Provenance("", "", models=(Model("(network)", "(version)", "(SHA-256)"),)))
+_SETTINGS = (("Algorithm", "(algorithm)"), ("Post-filter", "(filter)"))
+_RESULT = PipelineResult((), Provenance("", "", _SETTINGS, models=(Model("(network)", "(version)", "(SHA-256)"),)))
 _WITH_CT = replace(_RESULT, provenance=replace(_RESULT.provenance, map_source=MapSource.CT))
 _MAPPED = (DerivedKind.MU_MAP, DerivedKind.CORRECTED_RECONSTRUCTION, DerivedKind.CORRECTED_SHORT_AXIS)
 _STATED = frozenset({"CS", "US", "AT"})  # VRs whose values are terms of the standard, not measurements
@@ -50,7 +51,7 @@ _COMPUTED = frozenset({
 })  # fmt: skip
 # what an example can't say, and sequences whose items are the source's
 _IN_WORDS = {
-    "AcquisitionContextSequence": "the source's Patient State, repaired; absent where it is not known",
+    "AcquisitionContextSequence": "the source's, repaired; absent where it states none",
     "BodyPartExamined": "the source's, else HEART",
     "CorrectedImage": "the source's, and for reconstructions what the model corrects",
     "DerivationDescription": "how it was made, by which version",
@@ -58,7 +59,10 @@ _IN_WORDS = {
     "PatientGantryRelationshipCodeSequence": "the source's in SNOMED CT codes",
     "PatientOrientationCodeSequence": "the source's in SNOMED CT codes",
     "PositionReferenceIndicator": "the source's",
-    "FrameOfReferenceUID": "the source's; a new one where it has none",
+    "FrameOfReferenceUID": "the source's; a new one where it has none, or no position in it",
+    "ConvolutionKernel": "algorithm and post-filter; of a camera's own reconstruction as it says",
+    "LossyImageCompression": "00; 01, with ratio and method, where a source was compressed with loss",
+    "ProcessingFunction": "the last step of Derivation Code Sequence",
     "RadiopharmaceuticalInformationSequence": "the source's",
     "SeriesDescription": "the source's, followed by the words that name the kind",
     "SeriesInstanceUID": "of the sources, pipeline, version, options and kind",

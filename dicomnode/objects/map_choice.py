@@ -37,15 +37,14 @@ class Emission:
 
     frame: str  # its Frame of Reference UID, "" if it states none
     state: CardiacState
-    heart_z_mm: tuple[float, float]  # between these heights the heart lies, as far as the field tells
+    heart_z_mm: tuple[float, float] | None  # between these heights the heart lies, as far as the field tells
     acquired: datetime | None
 
     @classmethod
     def of(cls, ds: Dataset) -> Emission:
         """Read it from the header of an NM image. Raises StudyUnsuitable if its geometry can't be read."""
-        low, high = axial_extent_mm(ds)
-        middle = (low + high) / 2
-        span = (max(middle - _HEART_MM, low), min(middle + _HEART_MM, high))
+        extent_mm = axial_extent_mm(ds)
+        span = None if extent_mm is None else _about_the_middle(*extent_mm)
         return cls(text(ds, "FrameOfReferenceUID"), cardiac_state(ds)[0], span, _acquired(ds))
 
 
@@ -193,8 +192,15 @@ def _wide(ds: Dataset) -> bool:
     return len(spacing) != 2 or columns * spacing[1] >= _LEAST_WIDTH_MM
 
 
-def _reaches(slices: Sequence[tuple[Path, Dataset]], heart_z_mm: tuple[float, float]) -> bool:
+def _about_the_middle(low_mm: float, high_mm: float) -> tuple[float, float]:
+    middle = (low_mm + high_mm) / 2
+    return max(middle - _HEART_MM, low_mm), min(middle + _HEART_MM, high_mm)
+
+
+def _reaches(slices: Sequence[tuple[Path, Dataset]], heart_z_mm: tuple[float, float] | None) -> bool:
     """Tell whether the slices reach over these heights; a series that doesn't say where it lies is refused later."""
+    if heart_z_mm is None:
+        return True
     positions = [numbers(ds, "ImagePositionPatient") for _, ds in slices]
     heights = np.array([place[2] for place in positions if len(place) == 3])
     if len(heights) < 2:

@@ -36,7 +36,8 @@ class Reading:
 
     heart: Heart
     reported: bool  # else it is there to be compared with
-    state: CardiacState
+    state: CardiacState  # under which the heart was read
+    stated_state: CardiacState  # what of that the study says by a code: a guess is not coded
     attenuation: Code | None  # how attenuation was corrected; None: not known
     images: tuple[DerivedInstance, ...]  # that the numbers were read from, as far as they are sent
 
@@ -122,8 +123,8 @@ def _whole(
 ) -> MeasurementsAndQualitativeEvaluations:
     heart = reading.heart
     evaluations = []
-    if reading.state in codes.STATES:
-        evaluations.append(QualitativeEvaluation(codes.PATIENT_STATE, codes.STATES[reading.state]))
+    if reading.stated_state in codes.STATES:
+        evaluations.append(QualitativeEvaluation(codes.PATIENT_STATE, codes.STATES[reading.stated_state]))
     if reading.attenuation is not None:
         evaluations.append(QualitativeEvaluation(codes.ATTENUATION_METHOD, reading.attenuation))
     measurements = list(_measured(heart, (*_perfusion_numbers(reading.state), *_FUNCTION_NUMBERS, *_SHAPE_NUMBERS)))

@@ -22,12 +22,11 @@ from dicomnode.objects.frames import DETECTOR, ROTATION, RR_INTERVAL, SLICE, TIM
 from pipelines.contract import CardiacState
 from pipelines.images import EnergyWindow
 
-# codes of retired schemes that cameras still write -> SNOMED CT (PS3.16 CID 19, 20, 21, 18)
-_RECUMBENT = ("102538003", "recumbent")
-_POSTURES = {"F-10340": ("40199007", "supine"), "F-10310": ("1240000", "prone")}
-_GANTRY = {"F-10470": ("102540008", "headfirst"), "F-10480": ("102541007", "feet-first")}
-_NUCLIDES = {"C-163A8": ("72454006", "^99m^Technetium")}
-_STATES = {
+Code = tuple[str, str, str]  # value, scheme, meaning
+
+# codes of retired schemes that cameras still write -> current ones (PS3.16 CID 18)
+_NUCLIDES: dict[str, Code] = {"C-163A8": ("72454006", "SCT", "^99m^Technetium")}
+STATE_CODES: dict[CardiacState, Code] = {
     CardiacState.STRESS: ("109091", "DCM", "Cardiac Stress State"),
     CardiacState.REST: ("128975004", "SCT", "Resting State"),
 }
@@ -93,37 +92,28 @@ def energy_windows(windows: tuple[EnergyWindow, ...]) -> Dataset:
 
 def patient_state(state: CardiacState) -> Dataset:
     """Return the Acquisition Context that tells stress from rest (PS3.16 TID 3471); nothing if it isn't known."""
-    if state not in _STATES:
+    if state not in STATE_CODES:
         return Dataset()
     item = dataset(
         ValueType="CODE",
         ConceptNameCodeSequence=[code("109054", "DCM", "Patient State")],
-        ConceptCodeSequence=[code(*_STATES[state])],
+        ConceptCodeSequence=[code(*STATE_CODES[state])],
     )
     return dataset(AcquisitionContextSequence=[item])
 
 
-def patient_orientation(source: Dataset) -> Dataset:
-    """Return how the patient lies, as the source says it, retired codes replaced; empty where it says nothing."""
-    posture = first_item(source, "PatientOrientationCodeSequence")
-    modifier = first_item(posture, "PatientOrientationModifierCodeSequence")
-    gantry = first_item(source, "PatientGantryRelationshipCodeSequence")
-    lying = []
-    if text(posture, "CodeValue"):
-        lying = [code(_RECUMBENT[0], "SCT", _RECUMBENT[1])]
-        if known := _translated(modifier, _POSTURES):
-            lying[0].PatientOrientationModifierCodeSequence = [known]
-    return dataset(
-        PatientOrientationCodeSequence=lying,
-        PatientGantryRelationshipCodeSequence=[known] if (known := _translated(gantry, _GANTRY)) else [],
-    )
+def is_code(item: Dataset) -> bool:
+    """Tell whether an item holds what every code must: a value, its scheme and its meaning (PS3.3 8.8)."""
+    value = any(text(item, keyword) for keyword in ("CodeValue", "LongCodeValue"))
+    return value and bool(text(item, "CodingSchemeDesignator")) and bool(text(item, "CodeMeaning"))
 
 
-def _translated(item: Dataset, table: Mapping[str, tuple[str, str]]) -> Dataset | None:
+def translated(item: Dataset, table: Mapping[str, Code]) -> Dataset | None:
+    """Return the current code of an item that holds a retired or a current one of the table, else None."""
     value = text(item, "CodeValue")
-    current = {new: (new, meaning) for new, meaning in table.values()}
+    current = {one[0]: one for one in table.values()}
     found = table.get(value) or current.get(value)
-    return code(found[0], "SCT", found[1]) if found else None
+    return code(*found) if found else None
 
 
 def radiopharmaceuticals(source: Dataset) -> Dataset:
@@ -132,13 +122,22 @@ def radiopharmaceuticals(source: Dataset) -> Dataset:
     for item in items(source, "RadiopharmaceuticalInformationSequence"):
         copy = without_empty_sequences(copied_item(item))
         nuclide = first_item(item, "RadionuclideCodeSequence")
-        translated = _translated(nuclide, _NUCLIDES)
-        if translated is not None:
-            copy.RadionuclideCodeSequence = [translated]
+        current = translated(nuclide, _NUCLIDES)
+        if current is not None:
+            copy.RadionuclideCodeSequence = [current]
         elif "RadionuclideCodeSequence" not in copy:
             merge(copy, dataset(RadionuclideCodeSequence=[]))
         kept.append(copy)
     return dataset(RadiopharmaceuticalInformationSequence=kept)
+
+
+def intervention_drugs(source: Dataset) -> Dataset:
+    """Return what was given besides the tracer (PS3.3 C.8.4.10): the source's items, without empty ones."""
+    given = [
+        without_empty_sequences(copied_item(item)) for item in items(source, "InterventionDrugInformationSequence")
+    ]
+    kept = [item for item in given if len(item)]
+    return dataset(InterventionDrugInformationSequence=kept) if kept else Dataset()
 
 
 def body_part(source: Dataset) -> Dataset:

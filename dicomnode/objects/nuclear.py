@@ -13,6 +13,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.acquisition_context import acquisition_context
 from dicomnode.objects.codes import OWN_SCHEME, coding_schemes
 from dicomnode.objects.derivation import (
     DerivationContext,
@@ -22,6 +23,7 @@ from dicomnode.objects.derivation import (
     attenuation_series,
     derived_dataset,
     derived_uid,
+    plain,
 )
 from dicomnode.objects.elements import (
     code,
@@ -41,16 +43,17 @@ from dicomnode.objects.frames import NM_IMAGE_STORAGE, RR_INTERVAL
 from dicomnode.objects.modules import (
     energy_windows,
     frame_vectors,
+    intervention_drugs,
     merge,
     nm_pixels,
-    patient_orientation,
-    patient_state,
     radiopharmaceuticals,
 )
+from dicomnode.objects.posture import patient_orientation
 from dicomnode.objects.reader import read_dataset_file, read_orbit_of
-from dicomnode.objects.volume_image import Placement, rotation_of, value_mapping, volume_image, whole_numbers
+from dicomnode.objects.rotation import mend_rotations, rotation_of, stated_rotation
+from dicomnode.objects.volume_image import Placement, value_mapping, volume_image, whole_numbers
 from dicomnode.study import DerivedInstance
-from pipelines.contract import Acquisition, Derived, DerivedKind, MapSource, PipelineResult
+from pipelines.contract import Acquisition, Derived, DerivedKind, MapSource, PipelineResult, Provenance
 from pipelines.images import Projections, Unit, Volume
 
 # the terms of Corrected Image (PS3.3 C.8.4.9)
@@ -153,6 +156,10 @@ def write_derived(
         add_own_source(ds, NM_IMAGE_STORAGE, DerivedKind.MU_MAP.value, sources, context)
     merge(ds, attenuation_series(sources))
     put(ds, ImageID=kind.image_id)
+    if kind.codes:
+        put(ds, ProcessingFunction=kind.codes[-1][2])
+    if kind.reconstructed:
+        merge(ds, _kernel(sources.first, acquisition, result.provenance))
     if derived.kind is not DerivedKind.MU_MAP:
         put(ds, CorrectedImage=_corrections(sources.first, kind, result))
     for mark in kind.marks:
@@ -197,19 +204,18 @@ def _derivative(kind: _Kind, derived: Derived, result: PipelineResult) -> Deriva
 def _nm_part(sources: Sources, acquisition: Acquisition) -> Dataset:
     """Return what all NM images tell of patient, tracer and frame of reference."""
     source = sources.first
-    ds = dataset(CountsAccumulated=None)
-    if text(source, "FrameOfReferenceUID"):
-        merge(ds, copied(source, "FrameOfReferenceUID"))
+    ds = dataset(CountsAccumulated=None, PositionReferenceIndicator=None)
+    if text(source, "FrameOfReferenceUID") and acquisition.position_known:
+        merge(ds, copied(source, "FrameOfReferenceUID", "PositionReferenceIndicator"))
     else:
-        # none was stated: a new one, the same for all that is derived from this source
+        # none was stated, or no place in it: a new one, the same for all that is derived from this source
         put(ds, FrameOfReferenceUID=derived_uid(text(source, "SOPInstanceUID"), "frame of reference"))
-    put(ds, PositionReferenceIndicator=None)
-    merge(ds, copied(source, "PositionReferenceIndicator"))
     merge(ds, patient_orientation(source))
     if not ds.PatientOrientationCodeSequence:
         merge(ds, copied(source, "PatientPosition"))
     merge(ds, radiopharmaceuticals(source))
-    merge(ds, patient_state(acquisition.state))
+    merge(ds, intervention_drugs(source))
+    merge(ds, acquisition_context(source))
     return ds
 
 
@@ -247,29 +253,26 @@ def _detector(source: Dataset, placement: Placement) -> Dataset:
 def _rotation(source: Dataset, projections: Projections | None) -> Dataset:
     """Return the one rotation item of a reconstruction: how the views that it was made from were taken.
 
-    What a camera's own reconstruction leaves out although it must be there (Type 1) is written as it is where nothing
-    turned: zero, one frame.
+    Views that lie on no single arc are described as the camera did.
     """
-    if projections is not None:
-        return rotation_of(projections)
+    if projections is not None and (joined := rotation_of(projections)) is not None:
+        return joined
     stated = first_item(source, "RotationInformationSequence")
-    item = dataset(
-        StartAngle=0.0,
-        AngularStep=0.0,
-        RotationDirection="CC",
-        ScanArc=0.0,
-        ActualFrameDuration=integer(source, "ActualFrameDuration") or 0,  # some write it outside the rotation
-        NumberOfFramesInRotation=1,
-    )
-    known = [keyword for keyword in (*_TURNED, "RadialPosition") if text(stated, keyword)]
-    merge(item, copied(stated, *known))
-    item.set_original_encoding(False, True, "iso8859")
-    return item
+    outside_ms = integer(source, "ActualFrameDuration") or 0  # some write it outside the rotation
+    return stated_rotation(stated, outside_ms, None if projections is None else projections.geometry)
 
 
-_TURNED = (
-    "StartAngle", "AngularStep", "RotationDirection", "ScanArc", "ActualFrameDuration", "NumberOfFramesInRotation",
-)  # fmt: skip
+def _kernel(source: Dataset, acquisition: Acquisition, provenance: Provenance) -> Dataset:
+    """Return Convolution Kernel: algorithm and filter by their names; of a camera's own reconstruction as it says."""
+    if acquisition.projections is None:
+        return copied(source, "ConvolutionKernel")
+    used = [value.split()[0].strip(",;") for name, value in provenance.settings if name in _KERNEL and value.split()]
+    names = [plain(name, 16) for name in used if name != "none"]
+    return dataset(ConvolutionKernel=names) if names else Dataset()
+
+
+# the settings that name algorithm and filter of a reconstruction
+_KERNEL = ("Algorithm", "Post-filter")
 
 
 def _photopeak(source: Dataset, projections: Projections | None) -> Dataset:
@@ -300,6 +303,7 @@ def _projection_part(source_path: Path, projections: Projections, gated: bool) -
     ):  # fmt: skip
         if copies := [without_empty_sequences(copied_item(one)) for one in items(source, keyword)]:
             put(ds, **{keyword: copies})
+    mend_rotations(ds, orbit)
     put(
         ds,
         PixelSpacing=[projections.geometry.pixel_size_mm[0], projections.geometry.pixel_size_mm[1]],

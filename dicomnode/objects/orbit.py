@@ -7,7 +7,7 @@ start angle leaves no trace in the images but a mirrored or turned patient, so t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 
 import numpy as np
@@ -31,11 +31,29 @@ _FAR_MM = 150.0  # no camera's axis lies further from the origin across the pati
 
 
 @dataclass(frozen=True)
+class Arm:
+    """One detector during one rotation: the frames that follow each other at equal steps."""
+
+    rotation: int
+    detector: int
+    views: int
+    start_deg: float = 0.0
+    step_deg: float = 0.0  # not negative: the direction tells the sense
+    direction: RotationDirection = RotationDirection.COUNTERCLOCKWISE
+
+    @property
+    def angles_deg(self) -> tuple[float, ...]:
+        """Where each view was taken, from 0 to 360."""
+        sign = 1 if self.direction is RotationDirection.COUNTERCLOCKWISE else -1
+        return tuple((self.start_deg + sign * self.step_deg * view) % 360 for view in range(self.views))
+
+
+@dataclass(frozen=True)
 class Orbit:
     """The geometry of the views and how the stored frames relate to it.
 
-    `view_of[frame]` is the frame's place among the views: by rotation, then detector, then view. Frames whose rows
-    or columns run the other way than AcquisitionGeometry says must be flipped.
+    `view_of[frame]` is the frame's place among the views: by rotation, then detector, then view, as `arms` are
+    ordered. Frames whose rows or columns run the other way than AcquisitionGeometry says must be flipped.
     """
 
     geometry: AcquisitionGeometry
@@ -43,15 +61,8 @@ class Orbit:
     flip_rows: bool
     flip_columns: bool
     assumptions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Arm:
-    """One detector during one rotation: the frames that follow each other at equal steps."""
-
-    rotation: int
-    detector: int
-    views: int
+    arms: tuple[Arm, ...]
+    position_known: bool  # False: nothing tells where the axis lies in the patient's coordinates
 
 
 def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
@@ -70,20 +81,23 @@ def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
     _check_collimators(detectors, notes)
     arms, view_of = _arms(frames)
     starts = _start_angles(rotations, detectors, arms, notes)
-    angles = [angle for arm in arms for angle in _angles(rotations[arm.rotation], arm, starts, notes)]
+    turned = tuple(_turned(rotations[arm.rotation], arm, starts, notes) for arm in arms)
+    angles = [angle for arm in turned for angle in arm.angles_deg]
     radii = _with_offsets(ds, arms, _radii(ds, rotations, detectors, arms, notes), notes)
     head = detectors[0] if detectors else Dataset()
     flip_rows, flip_columns = _flips(head, angles[0], notes)
+    isocenter_mm, position_known = _isocenter_mm(ds, head, angles[0], radii[0] if radii else None, notes)
     geometry = AcquisitionGeometry(
         angles_deg=tuple(angles),
         pixel_size_mm=pixel_size_mm(ds),
         rows=integer(ds, "Rows") or 0,
         columns=integer(ds, "Columns") or 0,
         radius_mm=radii,
-        isocenter_mm=_isocenter_mm(ds, head, angles[0], radii[0] if radii else None, notes),
+        isocenter_mm=isocenter_mm,
         center_of_rotation_offset_mm=_rotation_offset_mm(ds, detectors),
     )
-    return Orbit(geometry, view_of, flip_rows, flip_columns, tuple(dict.fromkeys(notes)))
+    assumptions = tuple(dict.fromkeys(notes))
+    return Orbit(geometry, view_of, flip_rows, flip_columns, assumptions, turned, position_known)
 
 
 def _check_collimators(detectors: tuple[Dataset, ...], notes: list[str]) -> None:
@@ -95,14 +109,14 @@ def _check_collimators(detectors: tuple[Dataset, ...], notes: list[str]) -> None
             raise StudyUnsuitable(f"Collimator Type: found {kind}, expected PARA (parallel holes)")
 
 
-def _arms(frames: FrameIndex) -> tuple[list[_Arm], NDArray[np.int64]]:
+def _arms(frames: FrameIndex) -> tuple[list[Arm], NDArray[np.int64]]:
     """Return the arms in stored order and each frame's place among all views."""
     rotation, detector, view = (frames.column(axis) for axis in (ROTATION, DETECTOR, VIEW))
     arms, view_of, offset = [], np.zeros(len(view), dtype=np.int64), 0
     for r in range(frames.steps(ROTATION)):
         for d in range(frames.steps(DETECTOR)):
             here = (rotation == r) & (detector == d)
-            arms.append(_Arm(r, d, int(view[here].max()) + 1))
+            arms.append(Arm(r, d, int(view[here].max()) + 1))
             view_of[here] = offset + view[here]
             offset += arms[-1].views
     return arms, view_of
@@ -112,7 +126,7 @@ Starts = dict[tuple[int, int], float]
 
 
 def _start_angles(
-    rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[_Arm], notes: list[str]
+    rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[Arm], notes: list[str]
 ) -> Starts:
     """Return the start angle per (rotation, detector).
 
@@ -164,13 +178,18 @@ def _angle_of_orientation(detector: Dataset) -> float | None:
     return math.degrees(math.atan2(orientation[1], -orientation[0])) % 360
 
 
-def _angles(rotation: Dataset, arm: _Arm, starts: Starts, notes: list[str]) -> list[float]:
-    found = text(rotation, "RotationDirection").upper()
-    if found not in _DIRECTIONS:
+def read_direction(rotation: Dataset) -> RotationDirection | None:
+    """Return the direction that a rotation item states, None if it states none."""
+    return _DIRECTIONS.get(text(rotation, "RotationDirection").upper())
+
+
+def _turned(rotation: Dataset, arm: Arm, starts: Starts, notes: list[str]) -> Arm:
+    """Return an arm with the angles that its rotation gives it."""
+    found, direction = text(rotation, "RotationDirection").upper(), read_direction(rotation)
+    if direction is None:
         raise StudyUnsuitable(f"Rotation Direction: found {found or 'nothing'}, expected CW or CC")
     if found == "CCW":
         notes.append("Rotation Direction CCW was read as CC")
-    sign = 1 if _DIRECTIONS[found] is RotationDirection.COUNTERCLOCKWISE else -1
     step = number(rotation, "AngularStep") or 0.0
     if step < 0:
         notes.append(f"Angular Step {step:g} is negative: its size was used, Rotation Direction gives the sense")
@@ -180,12 +199,11 @@ def _angles(rotation: Dataset, arm: _Arm, starts: Starts, notes: list[str]) -> l
             raise StudyUnsuitable("Angular Step: found none, nor a Scan Arc to divide, expected degrees between views")
         step = arc / arm.views
         notes.append(f"Angular Step is not stated: Scan Arc {arc:g} divided by {arm.views} views was used")
-    start = starts[arm.rotation, arm.detector]
-    return [(start + sign * abs(step) * view) % 360 for view in range(arm.views)]
+    return replace(arm, start_deg=starts[arm.rotation, arm.detector], step_deg=abs(step), direction=direction)
 
 
 def _radii(
-    ds: Dataset, rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[_Arm], notes: list[str]
+    ds: Dataset, rotations: tuple[Dataset, ...], detectors: tuple[Dataset, ...], arms: list[Arm], notes: list[str]
 ) -> tuple[float, ...] | None:
     """Return the radius per view: that of the detector item, else of the rotation item, else GE's own."""
     radii: list[float] = []
@@ -208,7 +226,7 @@ def _radii(
 
 
 def _with_offsets(
-    ds: Dataset, arms: list[_Arm], radii: tuple[float, ...] | None, notes: list[str]
+    ds: Dataset, arms: list[Arm], radii: tuple[float, ...] | None, notes: list[str]
 ) -> tuple[float, ...] | None:
     """Return the radii with what GE's private Tomo View Offset adds to them."""
     offsets = [ge_radius_offsets_mm(ds, arm.detector, arm.views) for arm in arms]
@@ -242,8 +260,8 @@ def _flips(head: Dataset, angle_deg: float, notes: list[str]) -> tuple[bool, boo
 
 def _isocenter_mm(
     ds: Dataset, head: Dataset, angle_deg: float, radius_mm: float | None, notes: list[str]
-) -> tuple[float, float, float]:
-    """Return where the axis of rotation meets the middle of the rows, in patient coordinates.
+) -> tuple[tuple[float, float, float], bool]:
+    """Return where the axis of rotation meets the middle of the rows, in patient coordinates, and if that is known.
 
     Image Position (Patient) is either the corner of a cube about the axis (GE) or the first pixel of the first view,
     on the detector's face (the letter of the standard); the reading that puts the axis nearer to the origin is taken.
@@ -254,7 +272,7 @@ def _isocenter_mm(
     down, across = half[0] * spacing[0], half[1] * spacing[1]
     if len(position) != 3 or not any(position):
         notes.append("Image Position (Patient) is not stated: the axis of rotation was put at the origin")
-        return 0.0, 0.0, 0.0
+        return (0.0, 0.0, 0.0), False
     readings = {"the corner of a cube about the axis": (position[0] + across, position[1] + across)}
     if radius_mm is not None:
         sine, cosine = math.sin(math.radians(angle_deg)), math.cos(math.radians(angle_deg))
@@ -264,10 +282,9 @@ def _isocenter_mm(
     meaning, (x, y) = min(readings.items(), key=lambda reading: math.hypot(*reading[1]))
     if math.hypot(x, y) > _FAR_MM:
         notes.append("Image Position (Patient) fits no known meaning: the axis of rotation was put at x = y = 0")
-        x, y = 0.0, 0.0
-    else:
-        notes.append(f"Image Position (Patient) was read as {meaning}")
-    return x, y, position[2] - down
+        return (0.0, 0.0, position[2] - down), False
+    notes.append(f"Image Position (Patient) was read as {meaning}")
+    return (x, y, position[2] - down), True
 
 
 def _rotation_offset_mm(ds: Dataset, detectors: tuple[Dataset, ...]) -> float:

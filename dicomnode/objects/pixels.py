@@ -12,6 +12,7 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.decoding import Decoder, is_compressed
 from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import frame_count
+from dicomnode.objects.lossy import lossy
 
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
 
@@ -51,7 +52,7 @@ def read_pixels(ds: Dataset, decoder: Decoder | None = None) -> Pixels:
     stored = _stored(ds, claimed, decoder)
     frames = stored.reshape(-1, *stored.shape[-2:])
     slope, intercept, unit, notes = _scale(ds)
-    if text(ds, "LossyImageCompression") == "01":
+    if lossy(ds):
         notes = (*notes, "the image was compressed with loss (Lossy Image Compression 01): its counts are not exact")
     values = (frames.astype(np.float64) * slope + intercept).astype(np.float32)
     if not np.all(np.isfinite(values)):

@@ -77,8 +77,9 @@ def read_acquisition(path: Path) -> Acquisition:
         volume, projections = None, None
         if kind.startswith("RECON"):
             volume, more = _volume(ds)
+            placed = _says_where_it_lies(ds)
         else:
-            projections, more = _projections(ds)
+            projections, more, placed = _projections(ds)
     except UnsuitableAcquisition as error:
         raise StudyUnsuitable(str(error)) from None
     activity, of_activity = _activity(ds)
@@ -92,6 +93,7 @@ def read_acquisition(path: Path) -> Acquisition:
         camera_model=text(ds, "ManufacturerModelName"),
         collimator=text(first_item(ds, "DetectorInformationSequence"), "CollimatorGridName"),
         assumptions=(*notes, *more, *of_activity),
+        position_known=placed,
     )
 
 
@@ -124,13 +126,17 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     return _volume(read_dataset_file(paths[0]))[0]
 
 
-def axial_extent_mm(ds: Dataset) -> tuple[float, float]:
+def axial_extent_mm(ds: Dataset) -> tuple[float, float] | None:
     """Return the lowest and the highest place (LPS z) that an NM TOMO or RECON TOMO image shows.
 
-    Needs no pixels. Raises StudyUnsuitable if the image doesn't say where its views or slices lie.
+    None if it doesn't say where it lies in the patient's coordinates. Needs no pixels. Raises StudyUnsuitable if the
+    geometry of its views or slices can't be read.
     """
     if not (*texts(ds, "ImageType"), "", "", "")[2].startswith("RECON"):
-        geometry = read_orbit_of(ds)[1].geometry
+        orbit = read_orbit_of(ds)[1]
+        geometry = orbit.geometry
+        if not orbit.position_known:
+            return None
         reach = geometry.rows * geometry.pixel_size_mm[0] / 2
         return geometry.isocenter_mm[2] - reach, geometry.isocenter_mm[2] + reach
     frames = index_frames(ds, RECON_AXES)
@@ -138,6 +144,8 @@ def axial_extent_mm(ds: Dataset) -> tuple[float, float]:
         raise StudyUnsuitable(frames.flaw)
     shape = (frames.steps(SLICE), integer(ds, "Rows") or 0, integer(ds, "Columns") or 0)
     grid = _grid(ds, shape, [])
+    if not _says_where_it_lies(ds):
+        return None
     corners = np.ndindex(2, 2, 2)
     heights = [float(grid.position_mm(*(np.array(corner) * (np.array(shape) - 1)))[2]) for corner in corners]
     return min(heights), max(heights)
@@ -154,7 +162,8 @@ def read_orbit_of(ds: Dataset) -> tuple[FrameIndex, Orbit]:
     return frames, read_orbit(ds, frames)
 
 
-def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...]]:
+def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...], bool]:
+    """Return the projections, what had to be assumed, and whether their place in the patient is known."""
     frames, orbit = read_orbit_of(ds)
     pixels = read_pixels(ds).not_negative()
     geometry = orbit.geometry
@@ -176,7 +185,7 @@ def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...]]:
     projections = Projections(
         np.ascontiguousarray(counts), geometry, windows, photopeak, view_time_s=_view_time_s(ds, frames)
     )
-    return projections, tuple(notes)
+    return projections, tuple(notes), orbit.position_known
 
 
 def _view_time_s(ds: Dataset, frames: FrameIndex) -> float | None:
@@ -252,10 +261,20 @@ def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:
     return Volume(values, _grid(ds, shape, notes), unit), tuple(notes)
 
 
-def _grid(ds: Dataset, shape: tuple[int, int, int], notes: list[str]) -> VoxelGrid:
+def _stated_place(ds: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return Image Orientation and Image Position (Patient), empty where they are not stated."""
     detector = first_item(ds, "DetectorInformationSequence")
     orientation = numbers(detector, "ImageOrientationPatient") or numbers(ds, "ImageOrientationPatient")
-    position = numbers(detector, "ImagePositionPatient") or numbers(ds, "ImagePositionPatient")
+    return orientation, numbers(detector, "ImagePositionPatient") or numbers(ds, "ImagePositionPatient")
+
+
+def _says_where_it_lies(ds: Dataset) -> bool:
+    orientation, position = _stated_place(ds)
+    return len(orientation) == 6 and len(position) == 3
+
+
+def _grid(ds: Dataset, shape: tuple[int, int, int], notes: list[str]) -> VoxelGrid:
+    orientation, position = _stated_place(ds)
     between_rows, between_columns = pixel_size_mm(ds)
     if len(orientation) != 6:
         notes.append("Image Orientation (Patient) is not stated: taken as transaxial, seen from the feet")

@@ -13,6 +13,7 @@ from dicomnode.objects.elements import dataset, file_bytes, first_item, put, tex
 from dicomnode.objects.modules import merge
 from dicomnode.objects.reader import injected_mbq
 from dicomnode.objects.strip import WIDTH, StripContent, can_print, draw_strip
+from dicomnode.objects.times import Moment
 from dicomnode.study import DerivedInstance
 from pipelines.contract import PipelineResult
 
@@ -44,12 +45,13 @@ def write_report(
     )
     ds = derived_dataset(sources, derivative, context)
     merge(ds, _color_pixels(np.concatenate([draw_strip(strip_content(sources, context)), page])))
+    moment = Moment.of(context.now, sources.first)
     put(
         ds,
         ConversionType="WSD",
         PatientOrientation=None,  # a page has none in the patient
-        DateOfSecondaryCapture=context.now.strftime("%Y%m%d"),
-        TimeOfSecondaryCapture=context.now.strftime("%H%M%S"),
+        DateOfSecondaryCapture=moment.date,
+        TimeOfSecondaryCapture=moment.time,
     )
     return DerivedInstance(ds.SOPInstanceUID, ds.SeriesInstanceUID, SECONDARY_CAPTURE, KIND, file_bytes(ds))
 

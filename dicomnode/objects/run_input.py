@@ -21,6 +21,10 @@ from pipelines.contract import Acquisition, Finding, OptionValue, PipelineInput,
 from pipelines.images import Volume
 
 ATTENUATION = "ATTN"  # of Corrected Image
+_WITHOUT_A_PLACE = (
+    "Image Position (Patient) doesn't tell where the acquisition lies, so only the registration tells how a CT or an "
+    "attenuation map fits it"
+)
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,14 @@ def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> Pipel
     wanted = options.get("map", "auto")
     ct, series = _first_readable(choice.ct, read_ct, findings, insisted=wanted == "ct")
     mu_map, _ = _first_readable(choice.maps, read_volume, findings, insisted=wanted == "vendor", told=ct is None)
+    if not acquisition.position_known and (ct is not None or mu_map is not None):
+        findings.append(Finding(Verdict.WARN, _WITHOUT_A_PLACE))
     return PipelineInput(
         acquisition,
         ct,
         mu_map,
         options,
-        ct_shares_frame=series is None or series.shares_frame,
+        ct_shares_frame=series is None or (series.shares_frame and acquisition.position_known),
         findings=tuple(findings),
     )
 

@@ -23,6 +23,7 @@ from pydicom.sr.codedict import codes as standard
 from pydicom.sr.coding import Code
 
 from dicomnode.objects import codes
+from dicomnode.objects.cardiac_state import stated_state
 from dicomnode.objects.derivation import (
     DOCUMENT_PARTS,
     INSTANCE_CREATOR_UID,
@@ -74,7 +75,7 @@ def write_structured_report(
         procedure_reported=codes.PERFUSION_STUDY,
         imaging_measurements=[
             group
-            for reading in _readings(pipeline_input, result, images)
+            for reading in _readings(sources, pipeline_input, result, images)
             for group in _groups(reading, result, context, ds.SOPInstanceUID)
         ],
         title=standard.DCM.ImagingMeasurementReport,
@@ -126,7 +127,7 @@ def _observer() -> ObservationContext:
 
 
 def _readings(
-    pipeline_input: PipelineInput, result: PipelineResult, images: Sequence[DerivedInstance]
+    sources: Sources, pipeline_input: PipelineInput, result: PipelineResult, images: Sequence[DerivedInstance]
 ) -> list[Reading]:
     """Return the hearts of a result, the one that is reported first."""
     written = {derived.kind: image for derived, image in zip(result.derived, images, strict=True)}
@@ -139,6 +140,7 @@ def _readings(
                 heart=heart,
                 reported=heart is result.hearts[-1],
                 state=pipeline_input.acquisition.state,
+                stated_state=stated_state(sources.first),
                 attenuation=_attenuation(kind, pipeline_input, result),
                 images=tuple(written[one] for one in shown if one in written),
             )

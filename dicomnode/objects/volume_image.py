@@ -12,8 +12,8 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.elements import code, dataset, put
 from dicomnode.objects.frames import SLICE
 from dicomnode.objects.modules import frame_vectors, merge, nm_pixels
-from pipelines.geometry import AcquisitionGeometry, VoxelGrid
-from pipelines.images import Projections, Unit, Volume
+from pipelines.geometry import VoxelGrid
+from pipelines.images import Unit, Volume
 
 HIGHEST_STORED = 32767
 MU_STEP_PER_CM = 1e-4  # water, 0.15 /cm, is stored as 1500
@@ -23,7 +23,13 @@ _UNIT_WORDS = {
     Unit.PER_CM: "linear attenuation coefficient at 140.5 keV",
     Unit.HOUNSFIELD: "Hounsfield units",
 }
-_UNIT_LABELS = {Unit.PER_CM: "/cm"}
+# at most 16 letters
+_UNIT_LABELS = {
+    Unit.COUNTS: "COUNTS",
+    Unit.PROPORTIONAL_COUNTS: "PROPORTIONAL",
+    Unit.PER_CM: "/cm",
+    Unit.HOUNSFIELD: "HOUNSFIELD",
+}
 _QUANTITIES = {Unit.PER_CM: ("112031", "DCM", "Attenuation Coefficient")}  # PS3.16 CID 7180
 
 
@@ -90,7 +96,7 @@ def value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
         RealWorldValueIntercept=0.0,
         RealWorldValueSlope=step,
         LUTExplanation=_UNIT_WORDS[unit],
-        LUTLabel=_UNIT_LABELS.get(unit, unit.name[:16]),
+        LUTLabel=_UNIT_LABELS[unit],
         MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", _UNIT_WORDS[unit])],
     )
     if unit in _QUANTITIES:
@@ -101,33 +107,3 @@ def value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
         )
         put(item, QuantityDefinitionSequence=[quantity])
     return item
-
-
-def rotation_of(projections: Projections) -> Dataset:
-    """Return the one rotation item of a reconstruction: how the views that it was made from were taken."""
-    geometry = projections.geometry
-    step, direction = _sense(geometry)
-    item = dataset(
-        StartAngle=geometry.angles_deg[0],
-        AngularStep=step,
-        RotationDirection=direction,
-        ScanArc=step * geometry.views,
-        ActualFrameDuration=round((projections.view_time_s or 0) * 1000),
-        NumberOfFramesInRotation=geometry.views,
-    )
-    if geometry.radius_mm is not None:
-        put(item, RadialPosition=radial_position(geometry.radius_mm))
-    return item
-
-
-def radial_position(radii_mm: tuple[float, ...]) -> list[float]:
-    """Return one radius for a circle, else one per view."""
-    return [radii_mm[0]] if len(set(radii_mm)) == 1 else list(radii_mm)
-
-
-def _sense(geometry: AcquisitionGeometry) -> tuple[float, str]:
-    """Return the step between the first two views, positive, and CW or CC."""
-    if geometry.views == 1:
-        return 0.0, "CC"
-    change = (geometry.angles_deg[1] - geometry.angles_deg[0] + 180) % 360 - 180
-    return abs(change), "CC" if change > 0 else "CW"

@@ -85,6 +85,7 @@ def _measured(
     check_mu_map(mu_map)
     grid, same_frame = images.levels[-1].grid, _shares_frame(pipeline_input, source)
     if not options.registration:
+        _check_place(pipeline_input, source)
         words = f"{made}, laid over the emission as it came"
         return AttenuationMap(source, why, words, resample(mu_map, grid), findings=_unregistered(same_frame))
     registration = register(mu_map, images.levels[-1], same_frame=same_frame)
@@ -130,7 +131,18 @@ def energy_kev(window: EnergyWindow) -> float:
 
 
 def _shares_frame(pipeline_input: PipelineInput, source: MapSource) -> bool:
-    return source is not MapSource.CT or pipeline_input.ct_shares_frame
+    placed = pipeline_input.acquisition.position_known
+    return placed and (source is not MapSource.CT or pipeline_input.ct_shares_frame)
+
+
+def _check_place(pipeline_input: PipelineInput, source: MapSource) -> None:
+    """Raise UnsuitableAcquisition where nothing but the registration could tell how a map lies to the emission."""
+    if not pipeline_input.acquisition.position_known:
+        raise UnsuitableAcquisition(
+            f"Image Position (Patient): found none that tells where the acquisition lies, so that only a registration "
+            f"could lay the {_NAMED[source]} over it; expected a position from the camera, or a rule that doesn't "
+            "forbid the registration (registration = false)"
+        )
 
 
 def _unregistered(same_frame: bool) -> tuple[Finding, ...]:

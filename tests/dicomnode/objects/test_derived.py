@@ -222,3 +222,42 @@ def test_a_source_that_can_not_be_read_is_unsuitable(tmp_path: Path) -> None:
     path.write_bytes(b"no dicom")
     with pytest.raises(StudyUnsuitable):
         read_sources([path])
+
+
+TRIAL = {
+    "ClinicalTrialSponsorName": "A Sponsor", "ClinicalTrialProtocolID": "P-7", "ClinicalTrialSubjectID": "S-12",
+    "ClinicalTrialSiteName": "Site 3",
+}  # fmt: skip
+
+
+def test_the_subject_of_a_trial_stays_its_subject(tmp_path: Path) -> None:
+    for kind, instance in derive(tmp_path, changed(a_tomo(), setting(**TRIAL))).items():
+        ds = dataset(instance)
+        assert {keyword: ds[keyword].value for keyword in TRIAL} == TRIAL, kind
+        assert not ds.ClinicalTrialSiteID  # Type 2
+        assert errors_in(instance.file_bytes, tmp_path) == [], kind
+
+
+def test_who_is_in_no_trial_is_in_none(made: dict[str, DerivedInstance]) -> None:
+    for instance in made.values():
+        assert not [element.keyword for element in dataset(instance) if element.keyword.startswith("ClinicalTrial")]
+
+
+def _requested(ds: Dataset) -> None:
+    asked, nothing = Dataset(), Dataset()
+    asked.RequestedProcedureID, asked.ScheduledProcedureStepID = "RP-1", "SPS-1"
+    asked.RequestedProcedureDescription = "Myokardszintigraphie, Übung"
+    asked.RequestedProcedureCodeSequence = [Dataset()]  # an empty item, as cameras write it
+    nothing.RequestedProcedureDescription = "of no procedure"
+    ds.RequestAttributesSequence = [asked, nothing]
+
+
+def test_an_image_says_on_whose_request_it_was_acquired(tmp_path: Path) -> None:
+    for kind, instance in derive(tmp_path, changed(a_tomo(), _requested)).items():
+        assert errors_in(instance.file_bytes, tmp_path) == [], kind
+        if kind == "structured report":
+            continue  # its series has no such attribute
+        (asked,) = dataset(instance).RequestAttributesSequence
+        assert (asked.RequestedProcedureID, asked.ScheduledProcedureStepID) == ("RP-1", "SPS-1")
+        assert asked.RequestedProcedureDescription == "Myokardszintigraphie, Übung"
+        assert "RequestedProcedureCodeSequence" not in asked

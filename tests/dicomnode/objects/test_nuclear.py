@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,24 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.header import read_header
 from dicomnode.objects.reader import read_acquisition, read_volume
+from dicomnode.objects.volume_image import value_mapping
 from dicomnode.study import DerivedInstance, InstanceContent
 from pipelines.contract import (
     Derived,
     DerivedKind,
+    MapSource,
     PipelineInput,
     PipelineResult,
     Provenance,
 )
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
-from tests.dicomnode.objects.results import CONTEXT, GRID, a_volume, dataset, derive
+from tests.dicomnode.objects import spect_ct
+from tests.dicomnode.objects.acquisitions import detector
+from tests.dicomnode.objects.results import CONTEXT, GRID, a_result, a_volume, dataset, derive
 from tests.dicomnode.objects.small_hearts import two_hearts
 from tests.dicomnode.objects.validator import errors_in
-from tests.factories import Change, a_tomo, changed, without
+from tests.factories import Change, a_tomo, changed, setting, without
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +231,81 @@ def test_retired_codes_of_posture_become_current_ones(tmp_path: Path) -> None:
     assert [(item.CodeValue, item.CodingSchemeDesignator) for item in codes] == [
         ("102538003", "SCT"), ("1240000", "SCT"), ("102540008", "SCT"),
     ]  # fmt: skip
+
+
+def _given_a_drug(ds: Dataset) -> None:
+    drug, nothing = Dataset(), Dataset()
+    drug.InterventionDrugName, drug.InterventionDrugStartTime = "Regadenoson", "101500"
+    drug.InterventionDrugCodeSequence = [Dataset()]  # an empty item, as cameras write it
+    nothing.AdministrationRouteCodeSequence = [Dataset()]
+    ds.InterventionDrugInformationSequence = [drug, nothing]
+
+
+def test_the_drug_of_a_stress_test_goes_with_the_images(tmp_path: Path) -> None:
+    for kind, instance in derive(tmp_path, changed(a_tomo(), _given_a_drug)).items():
+        assert errors_in(instance.file_bytes, tmp_path) == [], kind
+        if kind not in NO_NM_IMAGE:
+            (drug,) = dataset(instance).InterventionDrugInformationSequence
+            assert (drug.InterventionDrugName, drug.InterventionDrugStartTime) == ("Regadenoson", "101500")
+            assert "InterventionDrugCodeSequence" not in drug
+
+
+def test_a_reconstruction_names_its_algorithm_and_filter_and_each_image_its_last_step(tmp_path: Path) -> None:
+    source = tmp_path / "source.dcm"
+    source.write_bytes(a_tomo())
+    settings = (
+        ("Algorithm", "OSEM, 12 iterations x 5 subsets"), ("Post-filter", "Butterworth order 5, cut-off 0.3 cycles/cm"),
+    )  # fmt: skip
+    kinds = (DerivedKind.RECONSTRUCTION, DerivedKind.SHORT_AXIS, DerivedKind.MU_MAP)
+    result = replace(a_result(*kinds), provenance=Provenance("p", "1", settings, map_source=MapSource.NETWORK))
+    made = derived_instances([source], PipelineInput(read_acquisition(source)), result, CONTEXT)
+    steps = {}
+    for instance in made[: len(kinds)]:
+        assert errors_in(instance.file_bytes, tmp_path) == []
+        ds = dataset(instance)
+        steps[instance.kind] = ds.ProcessingFunction
+        if instance.kind == DerivedKind.MU_MAP.value:
+            assert "ConvolutionKernel" not in ds
+        else:
+            assert list(ds.ConvolutionKernel) == ["OSEM", "Butterworth"]
+    assert steps == {
+        "reconstruction": "Iterative Reconstruction",
+        "short axis": "Spatial resampling",
+        "attenuation map": "Attenuation map estimated by a neural network",
+    }
+
+
+def test_a_cameras_own_reconstruction_keeps_the_kernel_that_it_names(tmp_path: Path) -> None:
+    source = spect_ct.reconstruction(tmp_path, ConvolutionKernel="FBP")
+    settings = (("Algorithm", "the vendor's reconstruction, as it was received"),)
+    result = replace(a_result(DerivedKind.RECONSTRUCTION), provenance=Provenance("p", "1", settings))
+    made = derived_instances([source], PipelineInput(read_acquisition(source)), result, CONTEXT)
+    assert dataset(made[0]).ConvolutionKernel == "FBP"
+
+
+@pytest.mark.parametrize("unit", list(Unit))
+def test_every_unit_has_a_label_that_is_a_whole_word(unit: Unit) -> None:
+    label = value_mapping(1.0, unit, 100).LUTLabel
+    assert label in ("COUNTS", "PROPORTIONAL", "/cm", "HOUNSFIELD")
+
+
+@pytest.mark.parametrize("position", [[0, -900, -300], [0, 0, 0], None])
+def test_what_has_no_known_place_claims_no_frame_of_reference(position: list[float] | None, tmp_path: Path) -> None:
+    spoiled = setting(PositionReferenceIndicator="SN")
+    source = changed(a_tomo(change=detector(ImagePositionPatient=position)), spoiled)
+    first, again = ({k: dataset(i) for k, i in derive(tmp_path, source).items() if k not in NO_NM_IMAGE} for _ in "12")
+    frames = {ds.FrameOfReferenceUID for ds in (*first.values(), *again.values())}
+    assert len(frames) == 1  # and the same each time
+    assert frames != {dcmread(BytesIO(source)).FrameOfReferenceUID}
+    assert not any(ds.PositionReferenceIndicator for ds in first.values())
+
+
+@pytest.mark.parametrize("missing", ["ImagePositionPatient", "ImageOrientationPatient"])
+def test_a_cameras_volume_without_a_place_claims_no_frame_of_reference(missing: str, tmp_path: Path) -> None:
+    source = spect_ct.reconstruction(tmp_path)
+    stated = dcmread(source).FrameOfReferenceUID
+    source.write_bytes(changed(source.read_bytes(), detector(**{missing: None})))
+    acquisition = read_acquisition(source)
+    assert not acquisition.position_known
+    made = derived_instances([source], PipelineInput(acquisition), a_result(DerivedKind.RECONSTRUCTION), CONTEXT)
+    assert dataset(made[0]).FrameOfReferenceUID != stated

@@ -10,7 +10,9 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.run_input import read_input, run_sources
 from pipelines.contract import PipelineInput, Verdict
 from pipelines.images import Unit
+from tests.dicomnode.objects.acquisitions import detector
 from tests.dicomnode.objects.spect_ct import WHOLE, acquisition, ct, reconstruction, uid, vendor_map
+from tests.factories import changed
 
 
 def seen(source: Path, *companions: Path, **options: str) -> PipelineInput:
@@ -84,3 +86,24 @@ def test_a_map_without_a_unit_is_no_map(tmp_path: Path) -> None:
     given = seen(acquisition(tmp_path), vendor_map(tmp_path, RealWorldValueMappingSequence=[]))
     assert given.mu_map is None
     assert "Measurement Units of the attenuation map: found nothing" in given.findings[0].text
+
+
+@pytest.mark.parametrize("position", [[0, -900, -300], [0, 0, 0]])
+def test_a_ct_shares_no_frame_with_an_acquisition_of_which_nobody_knows_where_it_lies(
+    position: list[float], tmp_path: Path
+) -> None:
+    source = acquisition(tmp_path)
+    source.write_bytes(changed(source.read_bytes(), detector(ImagePositionPatient=position)))
+    given = seen(source, *ct(tmp_path))
+    assert given.ct is not None
+    assert not given.acquisition.position_known
+    assert not given.ct_shares_frame
+    told = [(one.verdict, "only the registration tells" in one.text) for one in given.findings]
+    assert (Verdict.WARN, True) in told
+    assert "doesn't hold the heart" not in given.findings[0].text  # where that is isn't known
+
+
+def test_where_an_acquisition_lies_is_no_matter_while_there_is_nothing_to_lay_over_it(tmp_path: Path) -> None:
+    source = acquisition(tmp_path)
+    source.write_bytes(changed(source.read_bytes(), detector(ImagePositionPatient=[0, -900, -300])))
+    assert seen(source).findings == ()
