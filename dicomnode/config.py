@@ -73,6 +73,7 @@ class DestinationSettings(Section):
     host: str
     port: Port
     tls: bool = False
+    keep_private: bool = False  # send denoised projections with the camera's private elements in place of plain ones
     storage_commitment: bool = False
     commitment_wait_s: Seconds = 3600  # for its report; then it is asked again
     commitment_resends: Annotated[int, Field(ge=0)] = 3  # of an instance that it says it does not have
@@ -231,6 +232,11 @@ class Config(Section):
                 return destination
         known = ", ".join(d.name for d in self.destinations) or "none"
         raise ConfigurationError(f"there is no destination named {name!r} (configured: {known})")
+
+    @property
+    def keep_private(self) -> frozenset[str]:
+        """The names of the destinations that want the camera's private elements."""
+        return frozenset(one.name for one in self.destinations if one.keep_private)
 
     @property
     def known_peers(self) -> tuple[PeerSettings, ...]:

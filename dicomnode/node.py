@@ -131,7 +131,7 @@ class Node:
 
         Raises ConfigurationError if port or certificate can't be used.
         """
-        self.outbox = Outbox(self.journal, Spool(self.folder.derived))
+        self.outbox = Outbox(self.journal, Spool(self.folder.derived), lambda: self.config.keep_private)
         self.engine = engine_of(self.config.engine, node_version())
         self._started_at = now_utc()
         self._receiver = self._make_receiver(OpenAssociations())

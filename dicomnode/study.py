@@ -189,6 +189,10 @@ class SendReport:
     message: str
 
 
+# kinds of derived instances that are told apart on their way: who asks for the copy doesn't get the other besides
+PROJECTIONS, PRIVATE_COPY = "denoised projections", "denoised projections with private elements"
+
+
 @dataclass(frozen=True)
 class DerivedInstance:
     """One derived instance as bytes of a DICOM file (PS3.10), ready for the outbox."""

@@ -69,7 +69,7 @@ class PipelineInput:
     ct: Volume | None = None
     mu_map: Volume | None = None
     options: Mapping[str, OptionValue] = field(default_factory=dict)
-    ct_shares_frame: bool = True  # False: taken in another Frame of Reference, so nothing is known of how it lies
+    ct_shares_frame: bool = True  # False: no Frame of Reference tells how it lies to the acquisition
     findings: tuple[Finding, ...] = ()  # of the reading: which CT was chosen and why, what can't be used; told again
 
     def __getstate__(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from dicomnode.objects.derivation import INSTANCE_CREATOR_UID
 from dicomnode.objects.examples import PROJECTIONS, Attribute, CreatedObject, created_objects, own_codes
 from dicomnode.objects.frames import NM_IMAGE_STORAGE
 from dicomnode.objects.inherited import COPIED
+from dicomnode.objects.private_copy import SERIES_NUMBER
 from dicomnode.objects.structured_report import COMPREHENSIVE_SR
 
 _HEADER = ("Attribute", "Tag", "VR", "Value")
@@ -109,7 +110,17 @@ def _rest() -> tuple[str, ...]:
                 )
             ),
         ),
-        section("8.3", "Data Dictionary of Private Attributes", "No private attributes are written."),
+        section(
+            "8.3",
+            "Data Dictionary of Private Attributes",
+            "There are none of our own, and no derived instance holds any but this: a destination with "
+            "`keep_private = true` gets, in place of denoised projections, a copy of them with private attributes of "
+            f"the camera (Series Number {SERIES_NUMBER}, a series and an instance of its own). They keep the camera's "
+            "creators and meanings. Kept are numbers and codes that the public dictionary of private attributes "
+            "knows, and the names of the camera's corrections; not kept are scales, windows and statistics of pixels, "
+            "counts, other text, names, UIDs and bulk data. Without private attributes to keep there is no copy, and "
+            "the plain projections are sent.",
+        ),
         section(
             "8.4",
             "Coded Terminology and Templates",
@@ -121,7 +132,8 @@ def _rest() -> tuple[str, ...]:
         section(
             "8.6",
             "Standard Extended, Specialized and Private SOP Classes",
-            "None are made. NM images hold two attributes of the General Image and SOP Common modules that not every "
+            "A copy of projections with private attributes (8.3) is of a Standard Extended SOP Class, and so is no "
+            "other. NM images hold two attributes of the General Image and SOP Common modules that not every "
             f"reader knows: Real World Value Mapping and Content Qualification. Instance Creator UID: "
             f"{INSTANCE_CREATOR_UID}.",
         ),

@@ -53,6 +53,7 @@ class DerivationContext:
     node_version: str
     options: Mapping[str, OptionValue]
     now: datetime
+    keep_private: bool = False  # also a copy of derived projections with the camera's private elements
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def derivation_key(source_uids: Iterable[str], context: DerivationContext, kind:
 
 def run_key(source_uids: Iterable[str], context: DerivationContext) -> str:
     """Return the name of one run of a pipeline on these sources: what was made under it need not be made again."""
-    return hashlib.sha256(derivation_key(source_uids, context, "run").encode()).hexdigest()
+    kind = "run with private elements" if context.keep_private else "run"
+    return hashlib.sha256(derivation_key(source_uids, context, kind).encode()).hexdigest()
 
 
 def derived_uid(key: str, level: str) -> str:

@@ -280,7 +280,7 @@ def _isocenter_mm(
         y = position[1] - radius_mm * cosine + across * sine
         readings["the first pixel of the first view"] = (x, y)
     meaning, (x, y) = min(readings.items(), key=lambda reading: math.hypot(*reading[1]))
-    if math.hypot(x, y) > _FAR_MM:
+    if math.hypot(x, y) > _FAR_MM or not any(position[:2]):  # no first pixel lies on the axis of the table
         notes.append("Image Position (Patient) fits no known meaning: the axis of rotation was put at x = y = 0")
         return (0.0, 0.0, position[2] - down), False
     notes.append(f"Image Position (Patient) was read as {meaning}")

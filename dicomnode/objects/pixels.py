@@ -13,6 +13,7 @@ from dicomnode.objects.decoding import Decoder, is_compressed
 from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import frame_count
 from dicomnode.objects.lossy import lossy
+from dicomnode.objects.vendors import private_scale
 
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
 
@@ -42,7 +43,8 @@ def read_pixels(ds: Dataset, decoder: Decoder | None = None) -> Pixels:
     """Return the real-world values of all frames; `decoder` is for compressed ones, by default one of their own.
 
     A Real World Value Mapping (PS3.3 C.7.6.16.2.11) wins over Rescale Slope and Intercept: both map the same stored
-    values. Raises StudyUnsuitable if the pixels can't be decoded, aren't grayscale, or aren't finite once scaled.
+    values. A vendor's private scale serves only where both are silent. Raises StudyUnsuitable if the pixels can't be
+    decoded, aren't grayscale, or aren't finite once scaled.
     """
     if (integer(ds, "SamplesPerPixel") or 1) != 1:
         raise StudyUnsuitable("the image is in color (Samples per Pixel is not 1), expected grayscale counts")
@@ -84,6 +86,9 @@ def _scale(ds: Dataset) -> tuple[float, float, str, tuple[str, ...]]:
     if "RescaleSlope" in ds and not slope:
         return 1.0, 0.0, "", (f"Rescale Slope {text(ds, 'RescaleSlope')!r} is no scale and was ignored",)
     unit = "[hnsf'U]" if text(ds, "RescaleType").upper() == "HU" else ""
+    silent = slope in (None, 1.0) and not intercept and not unit
+    if silent and (private := private_scale(ds)):
+        return private.slope, 0.0, private.unit, (private.words,)
     return (slope or 1.0), (intercept or 0.0), unit, ()
 
 

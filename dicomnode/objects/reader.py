@@ -32,13 +32,13 @@ from dicomnode.objects.frames import (
 )
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
-from dicomnode.objects.vendors import siemens_stored_per_mu
 from pipelines.contract import Acquisition, PatientSex
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
 
 TC99M_KEV = 140.5
 _USUAL_WINDOW = (126.45, 154.55)  # 20 % about the photopeak of Tc-99m
+_WIDEST_MM = 1000.0  # detectors are half as wide; a square matrix may reach over their edge
 _MOST_MBQ = 1e4  # ten times what anybody is given
 _UNITS = {unit.value: unit for unit in Unit}
 _SEXES = {sex.value: sex for sex in PatientSex}
@@ -117,13 +117,19 @@ def _activity(ds: Dataset) -> tuple[float | None, tuple[str, ...]]:
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:
-    """Return the volume of an NM RECON TOMO image (one multi-frame file); gates of a gated one are summed.
+    """Return the volume of an NM RECON TOMO image (see `read_noted_volume`)."""
+    return read_noted_volume(paths)[0]
 
-    Raises StudyUnsuitable if there isn't exactly one file, or if it doesn't say where its slices lie.
+
+def read_noted_volume(paths: Sequence[Path]) -> tuple[Volume, tuple[str, ...]]:
+    """Return the volume of an NM RECON TOMO image (one multi-frame file), and what was assumed of it.
+
+    Gates of a gated one are summed. Raises StudyUnsuitable if there isn't exactly one file, or if it doesn't say where
+    its slices lie.
     """
     if len(paths) != 1:
         raise StudyUnsuitable(f"a reconstruction is one multi-frame NM image, found {len(paths)} files")
-    return _volume(read_dataset_file(paths[0]))[0]
+    return _volume(read_dataset_file(paths[0]))
 
 
 def axial_extent_mm(ds: Dataset) -> tuple[float, float] | None:
@@ -165,8 +171,13 @@ def read_orbit_of(ds: Dataset) -> tuple[FrameIndex, Orbit]:
 def _projections(ds: Dataset) -> tuple[Projections, tuple[str, ...], bool]:
     """Return the projections, what had to be assumed, and whether their place in the patient is known."""
     frames, orbit = read_orbit_of(ds)
-    pixels = read_pixels(ds).not_negative()
     geometry = orbit.geometry
+    pixels = read_pixels(ds).not_negative()
+    if (width_mm := geometry.columns * geometry.pixel_size_mm[1]) > _WIDEST_MM:
+        raise StudyUnsuitable(
+            f"Pixel Spacing: found {geometry.columns} columns of {geometry.pixel_size_mm[1]:g} mm, {width_mm:g} mm in "
+            f"all, expected no more than {_WIDEST_MM:g}, as no detector is wider"
+        )
     notes = [*orbit.assumptions, *pixels.notes]
     if frames.steps(RR_INTERVAL) > 1:
         notes.append(f"{frames.steps(RR_INTERVAL)} R-R intervals were added together")
@@ -251,9 +262,6 @@ def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:
         notes.append(f"{len(frames.index) // shape[0]} gates were added together")
     transmission = (*texts(ds, "ImageType"), "", "", "", "")[3] == "TRANSMISSION"
     unit = _UNITS.get(pixels.unit, Unit.PROPORTIONAL_COUNTS)
-    if transmission and unit is not Unit.PER_CM and (stored_per_mu := siemens_stored_per_mu(ds)):
-        values, unit = values / np.float32(stored_per_mu), Unit.PER_CM
-        notes.append(f"the attenuation map was divided by Siemens' private Pixel Scale Factor {stored_per_mu:g}")
     if transmission and unit is not Unit.PER_CM:
         raise StudyUnsuitable(
             f"Measurement Units of the attenuation map: found {pixels.unit or 'nothing'}, expected /cm"
@@ -269,8 +277,9 @@ def _stated_place(ds: Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def _says_where_it_lies(ds: Dataset) -> bool:
+    """Tell whether a volume says where it lies; Mediso writes a zero for x, where no image's corner lies."""
     orientation, position = _stated_place(ds)
-    return len(orientation) == 6 and len(position) == 3
+    return len(orientation) == 6 and len(position) == 3 and all(position[:2])
 
 
 def _grid(ds: Dataset, shape: tuple[int, int, int], notes: list[str]) -> VoxelGrid:

@@ -16,7 +16,7 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.ct import read_ct
 from dicomnode.objects.elements import PARSE_ERRORS, texts
 from dicomnode.objects.map_choice import MapChoice, MapSeries, choose_maps, why_chosen
-from dicomnode.objects.reader import read_acquisition, read_volume
+from dicomnode.objects.reader import read_acquisition, read_noted_volume
 from pipelines.contract import Acquisition, Finding, OptionValue, PipelineInput, Verdict
 from pipelines.images import Volume
 
@@ -72,8 +72,8 @@ def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> Pipel
     choice = sources.choice
     findings = list(choice.findings)
     wanted = options.get("map", "auto")
-    ct, series = _first_readable(choice.ct, read_ct, findings, insisted=wanted == "ct")
-    mu_map, _ = _first_readable(choice.maps, read_volume, findings, insisted=wanted == "vendor", told=ct is None)
+    ct, series = _first_readable(choice.ct, _read_ct, findings, insisted=wanted == "ct")
+    mu_map, _ = _first_readable(choice.maps, read_noted_volume, findings, insisted=wanted == "vendor", told=ct is None)
     if not acquisition.position_known and (ct is not None or mu_map is not None):
         findings.append(Finding(Verdict.WARN, _WITHOUT_A_PLACE))
     return PipelineInput(
@@ -86,25 +86,30 @@ def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> Pipel
     )
 
 
+def _read_ct(paths: Sequence[Path]) -> tuple[Volume, tuple[str, ...]]:
+    return read_ct(paths), ()  # of a CT nothing is assumed
+
+
 def _first_readable(
     candidates: Sequence[MapSeries],
-    read: Callable[[Sequence[Path]], Volume],
+    read: Callable[[Sequence[Path]], tuple[Volume, tuple[str, ...]]],
     findings: list[Finding],
     *,
     insisted: bool,
     told: bool = True,
 ) -> tuple[Volume | None, MapSeries | None]:
-    """Return the best candidate that can be read, and tell which it is and what is wrong with those before it."""
+    """Return the best candidate that can be read; tell which it is, what it assumes, what others lack."""
     refused = []
     for place, series in enumerate(candidates):
         try:
-            volume = read(series.paths)
+            volume, assumptions = read(series.paths)
         except StudyUnsuitable as error:
             refused.append(f"{series.name} can't be used: {error}")
             continue
         findings += [Finding(Verdict.WARN, words) for words in refused]
         if told:
             findings.append(why_chosen(series, candidates[place + 1 :]))
+            findings += [Finding(Verdict.PASS, f"of {series.name}: {words}") for words in assumptions]
         return volume, series
     if refused and insisted:
         raise StudyUnsuitable("; ".join(refused))

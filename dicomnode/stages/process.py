@@ -128,7 +128,10 @@ class Processor:
         for source in claim.sources:
             if source not in here:
                 raise StudyUnsuitable(f"the source instance {source} is no longer in the spool")
-            context = DerivationContext(study.pipeline, version, self.node_version, study.options, self.clock())
+            context = DerivationContext(
+                study.pipeline, version, self.node_version, study.options, self.clock(),
+                keep_private=not self.outbox.keep_private().isdisjoint(study.destinations),
+            )  # fmt: skip
             sources = run_sources(self.spool.path(here[source].path), source, companions)
             key = run_key(sources.uids, context)
             if self.outbox.has(key):

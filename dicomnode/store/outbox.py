@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -15,7 +15,7 @@ from dicomnode.store.journal import Journal
 from dicomnode.store.rows import Claim
 from dicomnode.store.schema import deliveries, derived, insert, studies
 from dicomnode.store.spool import Spool
-from dicomnode.study import DerivedInstance, Event, SendOutcome, SendReport, StudyState
+from dicomnode.study import PRIVATE_COPY, PROJECTIONS, DerivedInstance, Event, SendOutcome, SendReport, StudyState
 
 
 class DeliveryState(Enum):
@@ -84,11 +84,15 @@ class Delivery:
 
 
 class Outbox:
-    """The derived instances of the journal, and their files in `spool`."""
+    """The derived instances of the journal, and their files in `spool`.
 
-    def __init__(self, journal: Journal, spool: Spool) -> None:
+    `keep_private` tells which destinations want projections with the camera's private elements in place of plain ones.
+    """
+
+    def __init__(self, journal: Journal, spool: Spool, keep_private: Callable[[], frozenset[str]] = frozenset) -> None:
         self._journal = journal
         self.spool = spool
+        self.keep_private = keep_private
 
     # --- filled by the process stage
 
@@ -135,11 +139,18 @@ class Outbox:
         self, connection: Connection, claim: Claim, made: Sequence[Stored], held: str | None, now: datetime
     ) -> None:
         uid = claim.study.study_instance_uid
+        kinds = {(stored.derivation_key, stored.instance.kind) for stored in made}
         for stored in made:
+            row = _derived_row(uid, claim, stored, now)
+            # what is there stays, but counts to the run that made it last, as what that run made besides does
+            again = {"derivation_key": stored.derivation_key}
             connection.execute(
-                insert(connection, derived).values(**_derived_row(uid, claim, stored, now)).on_conflict_do_nothing()
+                insert(connection, derived)
+                .values(**row)
+                .on_conflict_do_update(index_elements=["sop_instance_uid"], set_=again)
             )
-            for destination in claim.study.destinations:
+            has_copy = (stored.derivation_key, PRIVATE_COPY) in kinds
+            for destination in self._takers(claim.study.destinations, stored.instance.kind, has_copy):
                 row = _delivery_row(uid, stored.instance.sop_instance_uid, destination, bool(held), now)
                 connection.execute(insert(connection, deliveries).values(**row).on_conflict_do_nothing())
 
@@ -150,10 +161,12 @@ class Outbox:
         }  # fmt: skip
         mine = deliveries.c.study_instance_uid == uid
         connection.execute(update(deliveries).where(mine, deliveries.c.state.in_(names(FAILED))).values(**fresh))
-        known = select(derived.c.sop_instance_uid).where(
+        known = select(derived.c.sop_instance_uid, derived.c.derivation_key, derived.c.kind).where(
             derived.c.study_instance_uid == uid, derived.c.purged_at.is_(None)
         )
-        for sop_instance_uid in connection.execute(known).scalars().all():
+        rows = connection.execute(known).all()
+        kinds = {(key, kind) for _, key, kind in rows}
+        for sop_instance_uid, key, kind in rows:
             states = set(
                 connection.execute(
                     select(deliveries.c.state).where(deliveries.c.sop_instance_uid == sop_instance_uid)
@@ -161,9 +174,18 @@ class Outbox:
             )
             if states & {DeliveryState.WITHHELD.value, DeliveryState.WITHDRAWN.value}:
                 continue
-            for destination in destinations:
+            for destination in self._takers(destinations, kind, (key, PRIVATE_COPY) in kinds):
                 row = _delivery_row(uid, sop_instance_uid, destination, False, now)
                 connection.execute(insert(connection, deliveries).values(**row).on_conflict_do_nothing())
+
+    def _takers(self, destinations: Iterable[str], kind: str, has_copy: bool) -> list[str]:
+        """Return who gets an instance of this kind; `has_copy`: its run made a copy with private elements."""
+        asking = self.keep_private()
+        if kind == PRIVATE_COPY:
+            return [destination for destination in destinations if destination in asking]
+        if kind == PROJECTIONS and has_copy:
+            return [destination for destination in destinations if destination not in asking]
+        return list(destinations)
 
     # --- emptied by the deliver stage
 

@@ -149,9 +149,7 @@ def _unregistered(same_frame: bool) -> tuple[Finding, ...]:
     if same_frame:
         words = "the attenuation map was not registered to the emission: the rule says so (registration = false)"
         return (Finding(Verdict.WARN, words),)
-    words = (
-        "the CT has another frame of reference and was not registered (registration = false): nobody knows its place"
-    )
+    words = "the CT was not registered (registration = false), and no frame of reference tells where it lies"
     return (Finding(Verdict.QUARANTINE, words),)
 
 

@@ -128,7 +128,7 @@ def moved_findings(
     if after < _LEAST_AGREEMENT or (same_frame and after < before - _WORSE):
         return (Finding(Verdict.QUARANTINE, f"{words}: the map doesn't fit this patient"),)
     if not same_frame:
-        words = f"{words}; it has another frame of reference"
+        words = f"{words}; no frame of reference tells how they lie"
     if not same_frame or moved_mm > _FAR_MM[0] or turned_deg > _TURNED_DEG[0]:
         return (Finding(Verdict.WARN, f"{words}: check that the map lies right"),)
     return (Finding(Verdict.PASS, words),)

@@ -111,6 +111,18 @@ def undefined_length(ds: Dataset) -> bytes:
     return start + b"\xe0\x7f\x10\x00OW\0\0\xff\xff\xff\xff" + pixels[4:]
 
 
+def signed(*first: int) -> Spoil:
+    """Return a spoiler that makes the pixels signed, these the first ones and all others -1."""
+
+    def spoil(ds: Dataset) -> bytes:
+        ds.PixelRepresentation = 1
+        pixels = [*first, *[-1] * (len(ds.PixelData) // 2 - len(first))]
+        ds.PixelData = struct.pack(f"<{len(pixels)}h", *pixels)
+        return wire(ds)
+
+    return spoil
+
+
 def private_multi_frame(ds: Dataset) -> bytes:
     """Keep the frames in a private element alone."""
     pixels = ds.PixelData
@@ -212,6 +224,7 @@ ROWS: Mapping[str, Row] = {
     "implicit value representations": Row(
         lambda ds: wire(ds, ImplicitVRLittleEndian), KEPT, transfer_syntax=ImplicitVRLittleEndian
     ),
+    "signed counts, most of them below zero": Row(signed(-3, 90, 40, 70), KEPT),
     "frames as another value representation": Row(retyped(0x00280008, b"SH", b"4 "), KEPT),
     "rows as text": Row(retyped(0x00280010, b"IS", b"8 "), KEPT),
     "a character set that nobody knows": Row(with_(SpecificCharacterSet="ISO_IR 999"), KEPT),
@@ -221,6 +234,7 @@ ROWS: Mapping[str, Row] = {
 
 # kept, and then held by the pipeline with a sentence in which these words stand
 HELD: Mapping[str, tuple[Row, str]] = {
+    "signed counts that are all below zero": (Row(signed(-5), KEPT), "no counts"),
     "no counts at all": (Row(with_(PixelData=bytes(2 * 8 * 8 * VIEWS)), KEPT), "no counts"),
     "a view vector that is too short": (Row(with_(AngularViewVector=[1, 2, 3]), KEPT), "3 entries for 4 frames"),
     "view 999": (Row(with_(AngularViewVector=[1, 2, 3, 999]), KEPT), "from 1 to 999"),

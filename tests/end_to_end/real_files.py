@@ -21,6 +21,10 @@ RECONSTRUCTION = {
     "name": "reconstruct", "when": {"modality": "NM", "image_type": "TOMO"},
     "pipeline": "reconstruction", "destinations": ["archive"],
 }  # fmt: skip
+CORRECTION = {
+    "name": "correct", "when": {"modality": "NM", "image_type": "RECON TOMO"},
+    "pipeline": "attenuation_correction", "destinations": ["archive"],
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,10 @@ class Decision:
 
 
 def decide(folder: Path, files: list[Path]) -> list[Decision]:
-    """Send each file to a node whose rules reconstruct what is tomographic; return what was decided, in that order."""
+    """Send each file to a node that reconstructs projections and corrects reconstructions; return what was decided."""
     archive = dcmtk.StoreSCP(folder)
     to_archive = destination(archive.port, "STORESCP", "archive")
-    node = Node(folder / "node", Settings([to_archive], [RECONSTRUCTION], engine={"timeout_s": 900}))
+    node = Node(folder / "node", Settings([to_archive], [RECONSTRUCTION, CORRECTION], engine={"timeout_s": 900}))
     archive.start()
     node.start()
     try:

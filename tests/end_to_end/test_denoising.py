@@ -16,13 +16,13 @@ from pipelines.contract import CardiacState
 from pipelines.networks.model_card import read_card
 from tests.conftest import need_programs
 from tests.dicomnode.objects.validator import errors_in
-from tests.factories import a_tomo
+from tests.factories import a_tomo, changed
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
 from tests.pipelines.denoising_cases import a_model, an_acquisition
 
-DESCRIPTION = "Stress half"
+DESCRIPTION, FOR_STATION = "Stress half", "Stress half, station"
 
 
 def low_dose_rule(models: Path) -> dict[str, Any]:
@@ -50,10 +50,27 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def node(orthanc: Orthanc, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dcmtk.StoreSCP]:
+    """A camera's own station, which wants the camera's private elements."""
+    need_programs("storescp")
+    server = dcmtk.StoreSCP(tmp_path_factory.mktemp("station"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def node(
+    orthanc: Orthanc, station: dcmtk.StoreSCP, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
     """One node for all tests: each sends a study of its own."""
     need_programs("storescu")
-    settings = Settings(destinations=[destination(orthanc.dicom_port)], rules=[low_dose_rule(models)])
+    to_station = destination(station.port, "STORESCP", "station", keep_private=True)
+    usual = low_dose_rule(models)
+    for_station = {
+        **usual, "name": "station", "when": {"series_description": FOR_STATION}, "destinations": ["pacs", "station"],
+    }  # fmt: skip
+    settings = Settings(destinations=[destination(orthanc.dicom_port), to_station], rules=[for_station, usual])
     node = Node(tmp_path_factory.mktemp("node"), settings)
     node.start()
     yield node
@@ -122,3 +139,22 @@ def test_what_the_node_derived_is_not_denoised_again_when_an_archive_sends_it_on
     assert dcmtk.store(node.port, [back["denoised"][0]]).accepted
     node.wait_for(uid, "DELIVERED")
     assert node.derived(uid) == made == orthanc.instances(uid)
+
+
+def test_a_station_that_asks_gets_the_camera_s_private_elements_and_the_archive_does_not(
+    node: Node, orthanc: Orthanc, station: dcmtk.StoreSCP, tmp_path: Path
+) -> None:
+    def by_ge(ds: Dataset) -> None:
+        ds.SeriesDescription = FOR_STATION
+        ds.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x19, "FD", 287.5)
+
+    file, uid = a_study("station", tmp_path)
+    file.write_bytes(changed(file.read_bytes(), by_ge))
+    assert dcmtk.store(node.port, [file]).accepted
+    node.wait_for(uid, "DELIVERED")
+    archived = [ds for _, ds in orthanc.retrieve_datasets(uid, tmp_path / "back")]
+    sent = [dcmread(path) for path in station.received.iterdir()]
+    assert sorted(int(ds.SeriesNumber) for ds in archived) == [901, 911, 931, 941, 942]
+    assert sorted(int(ds.SeriesNumber) for ds in sent) == [902, 911, 931, 941, 942]
+    kept = {int(ds.SeriesNumber): ds.private_creators(0x0011) for ds in (*archived, *sent)}
+    assert {number for number, creators in kept.items() if creators} == {902}

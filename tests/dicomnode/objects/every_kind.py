@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
+from dicomnode.objects.camera import write_reconstruction, write_transmission
 from dicomnode.objects.derivation import DerivationContext
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.reader import read_acquisition
@@ -29,7 +32,7 @@ from pipelines.images import Unit, Volume
 from tests.dicomnode.objects.ct_series import a_ct, stored
 from tests.dicomnode.objects.results import a_page
 from tests.dicomnode.objects.small_hearts import GRID, images, two_hearts
-from tests.factories import NOON, a_tomo
+from tests.factories import NOON, a_tomo, some_projections
 
 STUDY = VirtualStudy(
     patient_id="PEER-1",
@@ -44,20 +47,28 @@ _SETTINGS = (("Algorithm", "OSEM"),)
 _FINDINGS = (Finding(Verdict.PASS, "counts agree to 0.02 %"),)
 
 
-def attenuation_corrected(folder: Path, by_ct: bool = True) -> tuple[DerivedInstance, ...]:
-    """Return what attenuation correction sends: all images, numbers, page; the map is of a CT or of a network."""
-    source = _source(folder)
-    slices = stored(folder, write_ct(a_ct(), STUDY, NOON)) if by_ct else []
+def attenuation_corrected(
+    folder: Path, source_of_map: MapSource = MapSource.CT, reconstructed: bool = False
+) -> tuple[DerivedInstance, ...]:
+    """Return what attenuation correction sends: all images, numbers, page.
+
+    `reconstructed`: of a camera's own reconstruction, where a study holds no projections.
+    """
+    source = _reconstruction(folder) if reconstructed else _source(folder)
+    maps = _map_files(folder, source_of_map)
     derived = (*images(), Derived(DerivedKind.MU_MAP, _mu_map(), "Attenuation map"))
-    models = () if by_ct else (MAP_NETWORK,)
-    source_of_map = MapSource.CT if by_ct else MapSource.NETWORK
+    models = (MAP_NETWORK,) if source_of_map is MapSource.NETWORK else ()
     provenance = Provenance("attenuation_correction", "1", _SETTINGS, models=models, map_source=source_of_map)
     result = PipelineResult(derived, provenance, _FINDINGS, hearts=two_hearts(), page=a_page())
-    given = PipelineInput(read_acquisition(source), ct=a_ct() if by_ct else None)
-    return derived_instances([source, *slices], given, result, _context("attenuation_correction"))
+    given = PipelineInput(
+        read_acquisition(source),
+        ct=a_ct() if source_of_map is MapSource.CT else None,
+        mu_map=_mu_map() if source_of_map is MapSource.VENDOR else None,
+    )
+    return derived_instances([source, *maps], given, result, _context("attenuation_correction"))
 
 
-def denoised(folder: Path, **acquired: Any) -> tuple[DerivedInstance, ...]:
+def denoised(folder: Path, keep_private: bool = False, **acquired: Any) -> tuple[DerivedInstance, ...]:
     """Return what denoising sends; `acquired` are the arguments of `a_tomo`: gates, windows, detectors."""
     source = _source(folder, **acquired)
     given = PipelineInput(read_acquisition(source))
@@ -68,7 +79,7 @@ def denoised(folder: Path, **acquired: Any) -> tuple[DerivedInstance, ...]:
     )
     provenance = Provenance("denoising", "1", _SETTINGS, models=(DENOISER,))
     result = PipelineResult(derived, provenance, _FINDINGS, hearts=two_hearts(), page=a_page())
-    return derived_instances([source], given, result, _context("denoising"))
+    return derived_instances([source], given, result, replace(_context("denoising"), keep_private=keep_private))
 
 
 def of_both_pipelines(folder: Path) -> dict[str, DerivedInstance]:
@@ -76,9 +87,12 @@ def of_both_pipelines(folder: Path) -> dict[str, DerivedInstance]:
     kinds: dict[str, DerivedInstance] = {}
     for name, made in (
         ("corrected by CT", attenuation_corrected(folder)),
-        ("corrected by a network", attenuation_corrected(folder, by_ct=False)),
+        ("corrected by a network", attenuation_corrected(folder, MapSource.NETWORK)),
+        ("corrected by the camera's map", attenuation_corrected(folder, MapSource.VENDOR)),
+        ("corrected afterwards", attenuation_corrected(folder, MapSource.NETWORK, reconstructed=True)),
         ("denoised", denoised(folder)),
         ("denoised, gated", denoised(folder, gates=8)),
+        ("denoised, two heads", denoised(folder, keep_private=True, detectors=2, change=_by_ge)),
     ):
         kinds |= {f"{name}: {instance.kind}": instance for instance in made}
     return kinds
@@ -88,6 +102,30 @@ def _source(folder: Path, **acquired: Any) -> Path:
     path = folder / "source.dcm"
     path.write_bytes(a_tomo(study=STUDY, **acquired))
     return path
+
+
+def _by_ge(ds: Dataset) -> None:
+    """Add GE's private radius."""
+    ds.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x19, "FD", 301.0)
+
+
+def _reconstruction(folder: Path) -> Path:
+    path = folder / "reconstruction.dcm"
+    volume = images()[0].data
+    assert isinstance(volume, Volume)
+    path.write_bytes(write_reconstruction(volume, some_projections(), replace(STUDY, series_number=9), NOON))
+    return path
+
+
+def _map_files(folder: Path, source_of_map: MapSource) -> list[Path]:
+    """Return the files that the map was made of."""
+    if source_of_map is MapSource.CT:
+        return stored(folder, write_ct(a_ct(), STUDY, NOON))
+    if source_of_map is MapSource.NETWORK:
+        return []
+    path = folder / "map.dcm"
+    path.write_bytes(write_transmission(_mu_map(), some_projections(), replace(STUDY, series_number=8), NOON))
+    return [path]
 
 
 def _mu_map() -> Volume:

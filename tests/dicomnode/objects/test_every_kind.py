@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.reader import read_acquisition
-from dicomnode.study import DerivedInstance
+from dicomnode.study import PRIVATE_COPY, DerivedInstance
 from pipelines.contract import DerivedKind, Model, PipelineInput
 from tests.dicomnode.objects.every_kind import DENOISER, MAP_NETWORK, of_both_pipelines
 from tests.dicomnode.objects.results import ALL, CONTEXT, a_result, dataset, derive
@@ -94,7 +94,10 @@ def test_without_a_network_none_is_named(made: dict[str, DerivedInstance]) -> No
 
 
 def test_an_attenuation_map_says_where_it_comes_from_and_what_its_values_are(made: dict[str, DerivedInstance]) -> None:
-    for pipeline, origin in (("corrected by CT", "map-from-CT"), ("corrected by a network", "map-by-network")):
+    for pipeline, origin in (
+        ("corrected by CT", "map-from-CT"), ("corrected by a network", "map-by-network"),
+        ("corrected by the camera's map", "113085"), ("corrected afterwards", "map-by-network"),
+    ):  # fmt: skip
         ds = images_of(made, pipeline)["attenuation map"]
         assert [item.CodeValue for item in ds.DerivationCodeSequence] == [origin]
         quantity = ds.RealWorldValueMappingSequence[0].QuantityDefinitionSequence[0]
@@ -128,6 +131,13 @@ def test_every_image_lists_its_sources_by_series(made: dict[str, DerivedInstance
         assert len(ds.ReferencedSeriesSequence) == expected, name
 
 
+def test_projections_of_two_heads_stay_those_of_two_heads(made: dict[str, DerivedInstance]) -> None:
+    for kind in ("denoised projections", PRIVATE_COPY):
+        ds = dataset(made[f"denoised, two heads: {kind}"])
+        assert ds.NumberOfDetectors == len(ds.DetectorInformationSequence) == 2
+        assert set(ds.DetectorVector) == {1, 2}
+
+
 def test_gated_projections_stay_gated(made: dict[str, DerivedInstance]) -> None:
     ds = images_of(made, "denoised, gated")["denoised projections"]
     assert list(ds.ImageType) == ["DERIVED", "PRIMARY", "GATED TOMO", "EMISSION"]
@@ -135,11 +145,13 @@ def test_gated_projections_stay_gated(made: dict[str, DerivedInstance]) -> None:
     assert "GatedInformationSequence" in ds
 
 
-def test_no_kind_holds_a_private_element_or_what_an_nm_image_must_not_have(made: dict[str, DerivedInstance]) -> None:
+def test_no_kind_but_the_copy_that_is_asked_for_holds_a_private_element_nor_what_an_nm_image_must_not_have(
+    made: dict[str, DerivedInstance],
+) -> None:
     forbidden = ("RescaleSlope", "Units", "PresentationIntentType", "ImagePositionPatient", "ImageOrientationPatient")
     for name, instance in made.items():
         ds = dcmread(BytesIO(instance.file_bytes))
-        assert not any(element.tag.is_private for element in ds.iterall()), name
+        assert any(element.tag.is_private for element in ds.iterall()) is name.endswith(PRIVATE_COPY), name
         assert not [keyword for keyword in forbidden if keyword in ds], name
 
 

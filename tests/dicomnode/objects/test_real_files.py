@@ -107,6 +107,16 @@ def test_real_reconstructions_go_from_head_to_feet(name: str) -> None:
     assert volume.values.max() > 0
 
 
+@pytest.mark.parametrize(
+    ("name", "placed"),
+    [("ge_xeleris_tomo_stress", True), ("ge_530c_recon_supine", True), ("mediso_recon_jaszczak", False)],
+)
+def test_a_camera_that_lost_the_place_across_the_patient_is_told_from_those_that_did_not(
+    name: str, placed: bool
+) -> None:
+    assert read_acquisition(real(name)).position_known is placed
+
+
 def test_a_reconstruction_of_the_real_patient_has_no_error_and_reads_back(stress: Projections, tmp_path: Path) -> None:
     path = real("ge_xeleris_tomo_stress")
     source = read_acquisition(real("ge_530c_recon_supine")).reconstruction

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.run_input import read_input, run_sources
@@ -88,7 +89,7 @@ def test_a_map_without_a_unit_is_no_map(tmp_path: Path) -> None:
     assert "Measurement Units of the attenuation map: found nothing" in given.findings[0].text
 
 
-@pytest.mark.parametrize("position", [[0, -900, -300], [0, 0, 0]])
+@pytest.mark.parametrize("position", [[0, -900, -300], [0, 0, 0], [0, 0, 20]])
 def test_a_ct_shares_no_frame_with_an_acquisition_of_which_nobody_knows_where_it_lies(
     position: list[float], tmp_path: Path
 ) -> None:
@@ -103,7 +104,30 @@ def test_a_ct_shares_no_frame_with_an_acquisition_of_which_nobody_knows_where_it
     assert "doesn't hold the heart" not in given.findings[0].text  # where that is isn't known
 
 
+def test_a_reconstruction_whose_corner_lies_at_zero_has_lost_its_place(tmp_path: Path) -> None:
+    source = reconstruction(tmp_path)
+    assert seen(source, *ct(tmp_path)).ct_shares_frame
+    source.write_bytes(changed(source.read_bytes(), detector(ImagePositionPatient=[0, -264.3, 92.9])))
+    assert not seen(source, *ct(tmp_path)).ct_shares_frame
+
+
 def test_where_an_acquisition_lies_is_no_matter_while_there_is_nothing_to_lay_over_it(tmp_path: Path) -> None:
     source = acquisition(tmp_path)
     source.write_bytes(changed(source.read_bytes(), detector(ImagePositionPatient=[0, -900, -300])))
     assert seen(source).findings == ()
+
+
+def test_what_is_assumed_of_a_camera_s_map_stands_among_the_checks(tmp_path: Path) -> None:
+    def by_ge(ds: Dataset) -> None:
+        ds.RealWorldValueMappingSequence = []
+        ds.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x3B, "FD", 1e-4)
+
+    mu_map = vendor_map(tmp_path)
+    mu_map.write_bytes(changed(mu_map.read_bytes(), by_ge))
+    given = seen(acquisition(tmp_path), mu_map)
+    assert given.mu_map is not None
+    assert [one.text for one in given.findings] == [
+        "the attenuation map of series 8 (Stress map) is used",
+        "of the attenuation map of series 8 (Stress map): stored values were multiplied by GE's private Pixel Scale "
+        "0.0001",
+    ]
