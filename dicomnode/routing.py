@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dicomnode.config import FetchSettings, OptionValue, RuleSettings
-from dicomnode.study import Instance, InstanceContent, InstanceHeader
+from dicomnode.study import VENDOR_ONLY, Instance, InstanceContent, InstanceHeader
 
 # What a pipeline can work on; a rule holds only for a study that has one of these.
 PIPELINE_INPUTS: Mapping[str, frozenset[InstanceContent]] = {
@@ -135,7 +135,9 @@ def _assess_rule(
         return Wait(max(quiet_at, now), f"{title}: {flawed[0].header.flaw}; {_waiting_words(arrival, quiet_at)}")
     if _may_still_grow(rule, sources, arrival) and not quiet:
         return Wait(max(quiet_at, now), f"{title}: have {_list(sorted(have))}; {_waiting_words(arrival, quiet_at)}")
-    return _route(rule, sources, f"{title} holds: have {_list(sorted(have))} from {sources[0].calling_ae_title}")
+    reason = f"{title} holds: have {_list(sorted(have))} from {sources[0].calling_ae_title}"
+    passed_over = why_not_projections([i.header for i in _usable(rule, arrival.instances) if matches(rule.when, i)])
+    return _route(rule, sources, f"{reason}; {passed_over}" if passed_over else reason)
 
 
 def _route(rule: RuleSettings, sources: Sequence[Instance], reason: str) -> Route:
@@ -177,7 +179,30 @@ def _sources(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance
     """Return the instances that the rule's pipeline would run on; projections go before reconstructions."""
     found = [i for i in _usable(rule, instances) if matches(rule.when, i)]
     projections = [i for i in found if i.header.content is InstanceContent.PROJECTIONS]
+    if "projections" not in rule.needs and why_not_projections([i.header for i in found]):
+        return [i for i in found if i not in projections]
     return projections or found
+
+
+def why_not_projections(headers: Sequence[InstanceHeader]) -> str:
+    """Return why a study's reconstructions are worked on although it has projections; nothing where these go first.
+
+    `headers` are those that the pipeline can work on. Projections that only their vendor can reconstruct (IQ-SPECT's)
+    stand back behind what the vendor made of them.
+    """
+    of_content = {content: [one for one in headers if one.content is content] for content in InstanceContent}
+    reasons = [one.attributes.get(VENDOR_ONLY) for one in of_content[InstanceContent.PROJECTIONS]]
+    if not of_content[InstanceContent.RECONSTRUCTION] or not reasons or not all(reasons):
+        return ""
+    return f"only the vendor can reconstruct the projections that are here ({(reasons[0] or ('',))[0]})"
+
+
+def instead_of_projections(pipeline: str, source: InstanceHeader, study: Sequence[InstanceHeader]) -> str:
+    """Return what a report is to say of a reconstruction that is worked on although its study has projections."""
+    if source.content is not InstanceContent.RECONSTRUCTION:
+        return ""
+    why = why_not_projections([one for one in study if usable(pipeline, one)])
+    return f"{why}: the vendor's reconstruction is used instead" if why else ""
 
 
 def _usable(rule: RuleSettings, instances: Iterable[Instance]) -> list[Instance]:

@@ -9,6 +9,9 @@ from enum import Enum
 
 from dicomnode.errors import InvariantBroken
 
+# among the attributes of projections, no keyword of DICOM: why nobody but the vendor can reconstruct them
+VENDOR_ONLY = "VendorOnly"
+
 
 class InstanceContent(Enum):
     """What an instance is to us."""
@@ -25,7 +28,8 @@ class InstanceHeader:
     """What the node knows of an instance without its pixels.
 
     `attributes` maps DICOM keywords to their values as text (several values: several entries) for the rules.
-    `flaw` says, in words, why a projection set can't be whole although all of it is here; None: it is whole.
+    `flaw` says, in words, why a projection set can't be used: it isn't whole although all of it is here, or only its
+    vendor can reconstruct it (then `attributes` have VENDOR_ONLY, too). None: it can.
     """
 
     study_instance_uid: str

@@ -206,6 +206,8 @@ def _road(acquisition: Acquisition, options: AttenuationOptions) -> _Road:
     if acquisition.projections is not None:
         return _ByOsem(prepare(acquisition.projections, options), options)
     if acquisition.reconstruction is not None:
+        if not float(acquisition.reconstruction.values.max()) > 0:
+            raise UnsuitableAcquisition("the reconstruction to be corrected holds no activity at all")
         return _ByPrac(acquisition.reconstruction)
     raise UnsuitableAcquisition("attenuation correction needs projections or a reconstruction; there is neither")
 
@@ -270,7 +272,11 @@ def _factors(found: AttenuationMap, places_mm: Float, angles_deg: tuple[float, .
 def _guard(found: AttenuationMap, judged: Corrected, figures: dict[str, float]) -> tuple[Finding, ...]:
     if found.card is None:
         return judge(figures, MEASURED_LIMITS, MEASURED_CHECKS, why_untold(judged))
-    return judge(figures, found.card.thresholds, CHECKS, why_untold(judged))
+    if len(found.members) > 1:
+        return judge(figures, found.card.thresholds, CHECKS, why_untold(judged))
+    alone = f"{found.card.name} is a single network: whether networks disagree about the map could not be asked"
+    findings = judge(figures, found.card.thresholds, MEASURED_CHECKS, why_untold(judged))
+    return (*findings, Finding(Verdict.PASS, alone))
 
 
 def _of_tracer(acquisition: Acquisition, found: AttenuationMap) -> tuple[Finding, ...]:

@@ -24,8 +24,12 @@ def attenuation(
     model: Annotated[str, typer.Option(help="What the mu-map network is called.")] = "mu-map",
     models: ModelsOption = None,
     paper: Annotated[
-        Path | None, typer.Option(help="Where the paper's network was trained to (train mu-map --model paper).")
+        Path | None,
+        typer.Option(
+            help="Where the paper's network was trained to (train mu-map --model paper); else the one that is shipped."
+        ),
     ] = None,
+    without_paper: Annotated[bool, typer.Option("--without-paper", help="Leave the paper's network out.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the attenuation paper's tables and figures: maps, segments, pixels; by PRAC and by OSEM; against CTAC.
@@ -34,16 +38,17 @@ def attenuation(
     """
     from pipelines.evaluation.attenuation import run, tables
     from pipelines.evaluation.attenuation.figures.draw import draw_all
-    from pipelines.evaluation.attenuation.material import Material
-    from pipelines.evaluation.attenuation.models import ModelChoice
+    from pipelines.evaluation.attenuation.material import NO_PAPER, Material
+    from pipelines.evaluation.attenuation.models import ModelChoice, shipped_paper
 
-    choice = ModelChoice(model, models, paper)
+    if without_paper and paper is not None:
+        raise typer.BadParameter("either --paper or --without-paper, not both")
+    choice = ModelChoice(model, models, None if without_paper else paper or shipped_paper())
     with refusals():
         loaded = run.open_run(out, seed, choice)
     orders = run.scan_orders(out, seed, choice, patients, others)
     records = tuple(in_processes(run.scan_record, orders, jobs, "Scans"))
-    size = loaded.paper.words if loaded.paper else "not trained"
-    material = Material.of(records, out / run.SCANS, size)
+    material = Material.of(records, out / run.SCANS, loaded.paper.words if loaded.paper else NO_PAPER)
     document = tables.write_tables(tables.Evaluation(material, loaded.described, loaded.sha256, seed), out)
     left_out = draw_all(material, out / "figures")
     show_run(document, out, left_out, as_json)

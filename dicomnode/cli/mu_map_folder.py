@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dicomnode.errors import InstanceRejected, StudyUnsuitable
 from dicomnode.study import InstanceContent, InstanceHeader
 
+if TYPE_CHECKING:
+    from dicomnode.objects.run_input import RunSources
+
 PARTS = ("train", "validation", "test")  # a folder of this name lays down what its patients are for
 _KEYWORDS = frozenset({"FrameOfReferenceUID", "CorrectedImage"})
 _VIRTUAL = "VIRTUAL-"
+_MAPS = (InstanceContent.CT, InstanceContent.MU_MAP)
 _EMISSION = (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION)
 
 
@@ -24,7 +28,14 @@ class Found:
 
     pairs: list[Any] = field(default_factory=list)  # of pipelines.training.mu_map_data.MapPair
     passed_over: list[str] = field(default_factory=list)  # file and reason
+    ours: int = 0  # files that a node like this one derived: nobody learns from what was told by a network
     files: list[tuple[Any, Path]] = field(default_factory=list)  # pairs that came of DICOM images, and the emission's
+
+    @property
+    def words(self) -> str:
+        """How many pairs there are, and how many files gave none."""
+        ours = f"; {self.ours} of what a dicomnode derived were left out" if self.ours else ""
+        return f"{len(self.pairs)} pairs; {len(self.passed_over)} other files were passed over{ours}"
 
     @property
     def virtual(self) -> bool:
@@ -72,16 +83,18 @@ def read_pairs(folder: Path, kept: Path) -> Found:
                 files.append(_file(path, folder))
         except (InstanceRejected, UnsuitableAcquisition) as error:
             found.passed_over.append(f"{path.name}: {error}")
-    for file, maps in _matched(files, found):
+    for file, sources in _matched(files, found):
         try:
-            pair = _made_once(file, maps, kept)
+            pair = _made_once(file, sources, kept)
             found.pairs.append(pair)
             found.files.append((pair, file.path))
         except (StudyUnsuitable, UnsuitableAcquisition) as error:
             found.passed_over.append(f"{file.path.name}: {error}")
     if not found.pairs:
         why = f"; the first of {len(found.passed_over)} files: {found.passed_over[0]}" if found.passed_over else ""
-        raise StudyUnsuitable(f"{folder}: found no acquisition with a CT or an attenuation map to learn from{why}")
+        ours = f"; {found.ours} files are what a dicomnode derived" if found.ours else ""
+        words = "found no acquisition with a CT or an attenuation map to learn from"
+        raise StudyUnsuitable(f"{folder}: {words}{ours}{why}")
     return found
 
 
@@ -92,26 +105,28 @@ def _file(path: Path, folder: Path) -> _File:
     return _File(path, read_header(path, _KEYWORDS), part)
 
 
-def _matched(files: Iterable[_File], found: Found) -> Iterator[tuple[_File, tuple[_File, ...]]]:
-    """Yield each uncorrected acquisition with its attenuation map, or else with the slices of its CT."""
-    maps: dict[tuple[str, str], list[_File]] = defaultdict(list)
-    slices: dict[tuple[str, str], dict[str, list[_File]]] = defaultdict(lambda: defaultdict(list))
+def _matched(files: Iterable[_File], found: Found) -> Iterator[tuple[_File, RunSources]]:
+    """Yield each uncorrected acquisition with the CT series and attenuation maps that the node itself would choose."""
+    from dicomnode.objects.run_input import run_sources
+    from dicomnode.routing import is_ours
+
+    beside: dict[str, list[Path]] = defaultdict(list)
     emissions = []
     for file in files:
-        if file.header.content is InstanceContent.MU_MAP:
-            maps[file.place].append(file)
-        elif file.header.content is InstanceContent.CT:
-            slices[file.place][file.header.series_instance_uid].append(file)
+        if is_ours(file.header):
+            found.ours += 1
+        elif file.header.content in _MAPS:
+            beside[file.header.study_instance_uid].append(file.path)
         elif reason := _refused(file):
             found.passed_over.append(f"{file.path.name}: {reason}")
         else:
             emissions.append(file)
     for file in emissions:
-        chosen = _map_of(file, maps, slices)
-        if chosen:
-            yield file, chosen
-        else:
-            found.passed_over.append(f"{file.path.name}: no CT or attenuation map in its frame of reference")
+        companions = beside[file.header.study_instance_uid]
+        try:
+            yield file, run_sources(file.path, file.header.sop_instance_uid, companions)
+        except StudyUnsuitable as error:
+            found.passed_over.append(f"{file.path.name}: {error}")
 
 
 def _refused(file: _File) -> str:
@@ -127,27 +142,18 @@ def _refused(file: _File) -> str:
     return ""
 
 
-def _map_of(
-    file: _File,
-    maps: Mapping[tuple[str, str], list[_File]],
-    slices: Mapping[tuple[str, str], Mapping[str, list[_File]]],
-) -> tuple[_File, ...]:
-    if file.place in maps:
-        return (maps[file.place][0],)
-    series = slices.get(file.place, {})
-    longest = max(series, key=lambda uid: len(series[uid]), default="")
-    return tuple(series.get(longest, ()))
-
-
-def _made_once(file: _File, maps: tuple[_File, ...], kept: Path) -> Any:
-    from dicomnode.objects.reader import read_acquisition
+def _made_once(file: _File, sources: RunSources, kept: Path) -> Any:
     from pipelines.training.mu_map_data import PairMaker, read_pair, write_pair
 
-    uids = [file.header.sop_instance_uid, *sorted(one.header.sop_instance_uid for one in maps), file.part]
+    ct = tuple(one for one in sources.choice.ct if one.shares_frame)  # registered: no other is a truth to learn from
+    sources = replace(sources, choice=replace(sources.choice, ct=ct))
+    if not sources.choice.paths:
+        raise StudyUnsuitable("no CT or attenuation map in its frame of reference")
+    uids = [file.header.sop_instance_uid, *sorted(sources.uids[1:]), file.part]
     path = kept / f"{hashlib.sha256(' '.join(uids).encode()).hexdigest()[:24]}.npz"
     if not path.exists():
-        acquisition = read_acquisition(file.path)
-        mu_map, maker = _mu_map(maps), PairMaker()
+        acquisition, mu_map = _read(sources)
+        maker = PairMaker()
         if acquisition.projections is not None:
             pair = maker.of_projections(acquisition.projections, mu_map, file.patient, split=file.part)
         elif acquisition.reconstruction is not None:
@@ -158,10 +164,14 @@ def _made_once(file: _File, maps: tuple[_File, ...], kept: Path) -> Any:
     return read_pair(path)
 
 
-def _mu_map(maps: tuple[_File, ...]) -> Any:
-    from dicomnode.objects.ct import read_ct
-    from dicomnode.objects.reader import read_volume
+def _read(sources: RunSources) -> tuple[Any, Any]:
+    """Return an acquisition and its map: of the best CT that can be read, else the best vendor's map."""
+    from dicomnode.objects.run_input import read_input
     from pipelines.training.mu_map_data import mu_from_ct
 
-    paths = [one.path for one in maps]
-    return read_volume(paths) if maps[0].header.content is InstanceContent.MU_MAP else mu_from_ct(read_ct(paths))
+    found = read_input(sources, {})
+    if found.ct is not None:
+        return found.acquisition, mu_from_ct(found.ct)
+    if found.mu_map is not None:
+        return found.acquisition, found.mu_map
+    raise StudyUnsuitable("; ".join(finding.text for finding in found.findings))

@@ -18,6 +18,8 @@ from dicomnode.cli.mu_map_folder import read_pairs
 from dicomnode.cli.training import chosen_budget, named_device, shown_training, training
 from dicomnode.errors import StudyUnsuitable
 
+MEMBERS = 2  # of the ensemble, as shipped: how far they differ is one of the guard's checks
+
 
 class MapModel(Enum):
     """Which network is trained."""
@@ -44,7 +46,11 @@ def mu_map(
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and epochs give the same weights.")] = 0,
     members: Annotated[
         int | None,
-        typer.Option(min=1, max=16, help="Networks of the ensemble, 1 unless said; minutes are shared."),
+        typer.Option(
+            min=1,
+            max=16,
+            help="Networks of the ensemble, 2 unless said: one can't be asked whether it is sure; minutes are shared.",
+        ),
     ] = None,
     start_from: Annotated[
         str | None,
@@ -81,9 +87,9 @@ def mu_map(
     place = named_device(device)
     named = name or ("mu-map" if ours else "paper-mu-map")
     start = _start(start_from) if start_from else None
-    number = (members or (start.card.members if start else 1)) if ours else 1
+    number = (members or (start.card.members if start else MEMBERS)) if ours else 1
     found = read_pairs(data, out / "pairs")
-    print(f"{len(found.pairs)} pairs; {len(found.passed_over)} other files were passed over", file=sys.stderr)
+    print(found.words, file=sys.stderr)
     evidence = VIRTUAL if found.virtual else OF_A_SITE
     try:
         cohort = split_pairs(found.pairs)

@@ -37,6 +37,7 @@ def run_pipeline(
     from dicomnode.engine.local import LocalEngine
     from dicomnode.objects.derivation import DerivationContext
     from dicomnode.objects.run_input import run_sources
+    from dicomnode.routing import instead_of_projections
     from dicomnode.stages.process import derive
 
     engine = LocalEngine(engine_settings.device, engine_settings.timeout_s)
@@ -46,7 +47,7 @@ def run_pipeline(
         engine.check_options(pipeline, options)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--set") from None
-    sources, others = _sorted(files, pipeline, options)
+    sources, others, passed_over = _sorted(files, pipeline, options)
     out.mkdir(parents=True, exist_ok=True)
     try:
         results = []
@@ -54,7 +55,9 @@ def run_pipeline(
             made_by = engine.version(pipeline, options)
             context = DerivationContext(pipeline, made_by, _version(), options, datetime.now(UTC))
             maps = [other for other, theirs in others if theirs.study_instance_uid == header.study_instance_uid]
-            derivation = derive(run_sources(path, header.sop_instance_uid, maps), engine, context)
+            study = [one for one in (header, *passed_over) if one.study_instance_uid == header.study_instance_uid]
+            why = instead_of_projections(pipeline, header, study)
+            derivation = derive(run_sources(path, header.sop_instance_uid, maps, why), engine, context)
             results.append(_write(path, derivation, out))
     finally:
         engine.stop()
@@ -90,10 +93,13 @@ def _files(inputs: list[Path]) -> list[Path]:
     return files
 
 
-def _sorted(files: list[Path], pipeline: str, options: Mapping[str, Any]) -> tuple[list[_File], list[_File]]:
-    """Return the files that the pipeline runs on, and those that it looks at besides (a CT's slices).
+def _sorted(
+    files: list[Path], pipeline: str, options: Mapping[str, Any]
+) -> tuple[list[_File], list[_File], list[InstanceHeader]]:
+    """Return the files that the pipeline runs on, those that it looks at besides (a CT's slices), and what is flawed.
 
-    As in the node, a study's projections go before its reconstructions. Raises StudyUnsuitable if there are none.
+    As in the node, a study's projections go before its reconstructions, unless only their vendor can reconstruct them.
+    Raises StudyUnsuitable if there are none.
     """
     from dicomnode.errors import InstanceRejected
     from dicomnode.objects.header import read_header
@@ -101,6 +107,7 @@ def _sorted(files: list[Path], pipeline: str, options: Mapping[str, Any]) -> tup
 
     sources: list[_File] = []
     others: list[_File] = []
+    flawed: list[InstanceHeader] = []
     reasons = []
     for path in files:
         try:
@@ -114,12 +121,13 @@ def _sorted(files: list[Path], pipeline: str, options: Mapping[str, Any]) -> tup
             reasons.append(f"{path.name}: is {header.content.value}")
         elif header.flaw:
             reasons.append(f"{path.name}: {header.flaw}")
+            flawed.append(header)
         else:
             sources.append((path, header))
     if not sources:
         wanted = " or ".join(sorted(content.value for content in PIPELINE_INPUTS[pipeline]))
         raise StudyUnsuitable(f"{pipeline} needs {wanted}; found {'; '.join(reasons) or 'no files'}")
-    return _projections_first(sources), others
+    return _projections_first(sources), others, flawed
 
 
 def _projections_first(sources: list[_File]) -> list[_File]:

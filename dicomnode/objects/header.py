@@ -23,9 +23,10 @@ from pydicom.valuerep import VR
 
 from dicomnode.errors import InstanceRejected, StoreStatus
 from dicomnode.objects.cardiac_state import cardiac_state
-from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, numbers, text, texts, vr_of
+from dicomnode.objects.collimators import not_parallel
+from dicomnode.objects.elements import PARSE_ERRORS, first_item, integer, items, numbers, text, texts, vr_of
 from dicomnode.objects.frames import NM_IMAGE_STORAGE, TOMO_AXES, index_frames
-from dicomnode.study import InstanceContent, InstanceHeader
+from dicomnode.study import VENDOR_ONLY, InstanceContent, InstanceHeader
 
 CARDIAC_STATE = "CardiacState"  # not a keyword of DICOM
 CT_IMAGE_STORAGE = uid.CTImageStorage
@@ -70,14 +71,15 @@ def read_header(file: bytes | Path, keywords: frozenset[str] = frozenset()) -> I
             _check_pixels(ds, pixels, stream)
         content = _content(ds, uids["SOPClassUID"])
         flaw = index_frames(ds, TOMO_AXES).flaw if content is InstanceContent.PROJECTIONS else None
+        optics = _optics(ds, content)
         return InstanceHeader(
             study_instance_uid=uids["StudyInstanceUID"],
             series_instance_uid=uids["SeriesInstanceUID"],
             sop_instance_uid=uids["SOPInstanceUID"],
             sop_class_uid=uids["SOPClassUID"],
             content=content,
-            attributes=_attributes(ds, frozenset(_ATTRIBUTES) | keywords) | _state(ds, content),
-            flaw=flaw,
+            attributes=_attributes(ds, frozenset(_ATTRIBUTES) | keywords) | _state(ds, content) | optics,
+            flaw=flaw or next(iter(optics.get(VENDOR_ONLY, ())), None),
         )
 
 
@@ -284,6 +286,14 @@ def _state(ds: Dataset, content: InstanceContent) -> dict[str, tuple[str, ...]]:
     if content not in (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION):
         return {}
     return {CARDIAC_STATE: (cardiac_state(ds)[0].value,)}
+
+
+def _optics(ds: Dataset, content: InstanceContent) -> dict[str, tuple[str, ...]]:
+    """Return why nobody but the vendor can reconstruct projections, under a keyword of our own; nothing if we can."""
+    if content is not InstanceContent.PROJECTIONS:
+        return {}
+    reason = not_parallel(items(ds, "DetectorInformationSequence"))
+    return {VENDOR_ONLY: (reason,)} if reason else {}
 
 
 def _attributes(ds: Dataset, keywords: frozenset[str]) -> dict[str, tuple[str, ...]]:

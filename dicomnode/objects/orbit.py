@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.collimators import not_parallel
 from dicomnode.objects.elements import integer, items, number, numbers, text, texts
 from dicomnode.objects.frames import DETECTOR, ROTATION, VIEW, FrameIndex
 from dicomnode.objects.pixels import pixel_size_mm
@@ -101,12 +102,10 @@ def read_orbit(ds: Dataset, frames: FrameIndex) -> Orbit:
 
 
 def _check_collimators(detectors: tuple[Dataset, ...], notes: list[str]) -> None:
-    for detector in detectors or (Dataset(),):
-        kind = text(detector, "CollimatorType").upper()
-        if kind in ("", "UNKN"):
-            notes.append("Collimator Type is not stated: taken as parallel holes")
-        elif kind != "PARA":
-            raise StudyUnsuitable(f"Collimator Type: found {kind}, expected PARA (parallel holes)")
+    if reason := not_parallel(detectors):
+        raise StudyUnsuitable(reason)
+    if any(text(detector, "CollimatorType").upper() != "PARA" for detector in detectors or (Dataset(),)):
+        notes.append("Collimator Type is not stated: taken as parallel holes")
 
 
 def _arms(frames: FrameIndex) -> tuple[list[Arm], NDArray[np.int64]]:

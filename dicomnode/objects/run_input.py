@@ -34,6 +34,7 @@ class RunSources:
     acquisition: Path
     uid: str  # SOP Instance UID of the acquisition
     choice: MapChoice = field(default_factory=MapChoice)
+    findings: tuple[Finding, ...] = ()  # why this acquisition, where another might have been expected
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -46,18 +47,20 @@ class RunSources:
         return (self.uid, *self.choice.uids)
 
 
-def run_sources(acquisition: Path, uid: str, companions: Sequence[Path]) -> RunSources:
+def run_sources(acquisition: Path, uid: str, companions: Sequence[Path], why: str = "") -> RunSources:
     """Return what a run uses of a study; `companions` are its CT slices and attenuation maps, if the pipeline asks.
 
-    Raises StudyUnsuitable if the acquisition's header can't be read.
+    `why` is told as a finding: what led to this acquisition, where another might have been expected. Raises
+    StudyUnsuitable if the acquisition's header can't be read.
     """
+    findings = (Finding(Verdict.PASS, why),) if why else ()
     if not companions:
-        return RunSources(acquisition, uid)
+        return RunSources(acquisition, uid, findings=findings)
     try:
         header = dcmread(acquisition, stop_before_pixels=True)
     except PARSE_ERRORS as error:
         raise StudyUnsuitable(f"the acquisition can't be read as DICOM ({type(error).__name__})") from None
-    return RunSources(acquisition, uid, choose_maps(header, companions))
+    return RunSources(acquisition, uid, choose_maps(header, companions), findings)
 
 
 def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> PipelineInput:
@@ -70,7 +73,7 @@ def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> Pipel
     if acquisition.reconstruction is not None:
         acquisition = _not_corrected(acquisition, sources.acquisition)
     choice = sources.choice
-    findings = list(choice.findings)
+    findings = [*sources.findings, *choice.findings]
     wanted = options.get("map", "auto")
     ct, series = _first_readable(choice.ct, _read_ct, findings, insisted=wanted == "ct")
     mu_map, _ = _first_readable(choice.maps, read_noted_volume, findings, insisted=wanted == "vendor", told=ct is None)

@@ -13,7 +13,7 @@ from dicomnode.errors import EngineAway, StudyUnsuitable, TransientFault
 from dicomnode.objects.derivation import DerivationContext, run_key
 from dicomnode.objects.derived import derived_instances
 from dicomnode.objects.run_input import RunSources, read_input, run_sources
-from dicomnode.routing import companion
+from dicomnode.routing import companion, instead_of_projections
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox, Stored
 from dicomnode.store.rows import Claim
@@ -132,7 +132,8 @@ class Processor:
                 study.pipeline, version, self.node_version, study.options, self.clock(),
                 keep_private=not self.outbox.keep_private().isdisjoint(study.destinations),
             )  # fmt: skip
-            sources = run_sources(self.spool.path(here[source].path), source, companions)
+            why = instead_of_projections(study.pipeline, here[source].header, [i.header for i in here.values()])
+            sources = run_sources(self.spool.path(here[source].path), source, companions, why)
             key = run_key(sources.uids, context)
             if self.outbox.has(key):
                 continue

@@ -5,16 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pipelines.contract import Finding, MapSource, PipelineInput, Verdict
-from pipelines.images import EnergyWindow, UnsuitableAcquisition, Volume
+from pipelines.images import UnsuitableAcquisition, Volume
 from pipelines.networks.model_card import ModelCard
 from pipelines.networks.mu_map_predict import load_mu_map_model, predict_mu_map
 from pipelines.perfusion.options import AUTO, FROM_CT, FROM_NETWORK, FROM_VENDOR, AttenuationOptions
-from pipelines.physics.attenuation import TECHNETIUM_KEV, check_mu_map, mu_from_hounsfield, resample
+from pipelines.physics.attenuation import (
+    DENSEST_HU,
+    TECHNETIUM_KEV,
+    check_mu_map,
+    mu_from_hounsfield,
+    photon_energy_kev,
+    resample,
+    share_of_metal,
+)
 from pipelines.quality.map_guard import moved_findings
 from pipelines.reconstruction.emission_images import EmissionImages
 from pipelines.registration.rigid import Registration, register
 
 _NAMED = {MapSource.CT: "CT", MapSource.VENDOR: "attenuation map"}
+_SOME_METAL = 1e-4  # of the body: a pacemaker's wire
 _SOURCES = {FROM_CT: MapSource.CT, FROM_VENDOR: MapSource.VENDOR, FROM_NETWORK: MapSource.NETWORK}
 
 
@@ -82,12 +91,14 @@ def _measured(
     options: AttenuationOptions,
 ) -> AttenuationMap:
     mu_map, made = _as_it_came(pipeline_input, source)
-    check_mu_map(mu_map)
+    check_mu_map(mu_map, _energy_kev(pipeline_input))
+    metal = _metal(pipeline_input, source)
     grid, same_frame = images.levels[-1].grid, _shares_frame(pipeline_input, source)
     if not options.registration:
         _check_place(pipeline_input, source)
         words = f"{made}, laid over the emission as it came"
-        return AttenuationMap(source, why, words, resample(mu_map, grid), findings=_unregistered(same_frame))
+        told = (*metal, *_unregistered(same_frame))
+        return AttenuationMap(source, why, words, resample(mu_map, grid), findings=told)
     registration = register(mu_map, images.levels[-1], same_frame=same_frame)
     moved = resample(registration.apply(mu_map), grid)
     findings = moved_findings(
@@ -98,7 +109,7 @@ def _measured(
         same_frame=same_frame,
     )
     return AttenuationMap(
-        source, why, f"{made}, rigidly registered to the emission", moved, registration, findings=findings
+        source, why, f"{made}, rigidly registered to the emission", moved, registration, findings=(*metal, *findings)
     )
 
 
@@ -115,19 +126,24 @@ def _as_it_came(pipeline_input: PipelineInput, source: MapSource) -> tuple[Volum
     raise UnsuitableAcquisition(f"the study holds no map for {source.value}")
 
 
+def _metal(pipeline_input: PipelineInput, source: MapSource) -> tuple[Finding, ...]:
+    """Return what is to be said of metal in the CT that a map is made of."""
+    share = share_of_metal(pipeline_input.ct) if source is MapSource.CT and pipeline_input.ct is not None else 0.0
+    if share < _SOME_METAL:
+        return ()
+    words = (
+        f"{100 * share:.2g} % of the body in the CT is denser than bone ({DENSEST_HU:g} HU): metal, which counts as "
+        "the densest bone; a CT is blurred about it"
+    )
+    return (Finding(Verdict.PASS, words),)
+
+
 def _energy_kev(pipeline_input: PipelineInput) -> float:
     """Return the energy of the photons that were imaged; technetium's where the study doesn't say."""
     projections = pipeline_input.acquisition.projections
     if projections is None:
         return TECHNETIUM_KEV
-    return energy_kev(projections.windows[projections.photopeak])
-
-
-def energy_kev(window: EnergyWindow) -> float:
-    """Return the energy of the photons in a photopeak window: technetium's if it holds that, else its middle."""
-    if window.upper_kev <= 0 or window.holds(TECHNETIUM_KEV):
-        return TECHNETIUM_KEV
-    return (window.lower_kev + window.upper_kev) / 2
+    return photon_energy_kev(projections.windows[projections.photopeak])
 
 
 def _shares_frame(pipeline_input: PipelineInput, source: MapSource) -> bool:

@@ -33,10 +33,15 @@ def body_in_emission(image: Volume) -> Mask:
 
 
 def seen_slices(image: Volume) -> Mask:
-    """Return which slices of a reconstruction lie wholly in the camera's field: the outermost ones are seen in part."""
+    """Return which slices of a reconstruction lie wholly in the camera's field: the outermost ones are seen in part.
+
+    None of an empty one.
+    """
     per_slice = np.maximum(image.values, 0.0).sum(axis=(1, 2), dtype=np.float64)
     seen = np.flatnonzero(per_slice > _SEEN_SHARE * per_slice.max())
     index = np.arange(len(per_slice))
+    if not seen.size:
+        return np.zeros(len(per_slice), dtype=bool)
     return np.asarray((index > seen[0]) & (index < seen[-1]))
 
 

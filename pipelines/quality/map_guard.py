@@ -46,7 +46,7 @@ CHECKS = (
     Check("segment_ratio", "the correction changes some segments far more than others"),
     Check("factor_spread_percent", "the networks disagree about how much of the heart's radiation is lost"),
 )
-MEASURED_CHECKS = CHECKS[:-1]  # there is but one map
+MEASURED_CHECKS = CHECKS[:-1]  # there is but one map, as of a model that is a single network
 
 # of maps that were measured; registration errors as real ones have stay below WARN
 MEASURED_LIMITS: Mapping[str, float] = MappingProxyType(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import check_mu_map, resample
+from pipelines.physics.attenuation import check_mu_map, photon_energy_kev, resample
 from pipelines.physics.collimator import Collimator
 from pipelines.physics.effective_source import scatter_from_effective_source
 from pipelines.physics.scatter import scatter_from_windows
@@ -75,7 +75,7 @@ def reconstruct_gates(
     if settings.scatter is Scatter.EFFECTIVE_SOURCE and mu_map is None:
         raise UnsuitableAcquisition("scatter can be estimated from an effective source only with a mu-map")
     if mu_map is not None:
-        check_mu_map(mu_map)
+        check_mu_map(mu_map, photon_energy_kev(projections.windows[projections.photopeak]))
     return _reconstruct_gates(projections, settings, device, mu_map, observe)
 
 

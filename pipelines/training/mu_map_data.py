@@ -153,6 +153,8 @@ def _pair(
 ) -> MapPair:
     check_mu_map(mu_map)
     first = copies[0].levels[-1]
+    if not float(first.values.max()) > 0:
+        raise UnsuitableAcquisition("the reconstruction holds no activity at all")
     mu_map = _coarse_enough(mu_map)
     if wall is None:
         wall = _wall_found_in(first, mu_map.grid)

@@ -5,8 +5,19 @@ from __future__ import annotations
 import pytest
 
 from dicomnode.config import RuleSettings
-from dicomnode.routing import Arrival, Decision, Hold, Ignore, Route, Wait, assess, companion, force_route
-from dicomnode.study import Instance, InstanceContent
+from dicomnode.routing import (
+    Arrival,
+    Decision,
+    Hold,
+    Ignore,
+    Route,
+    Wait,
+    assess,
+    companion,
+    force_route,
+    instead_of_projections,
+)
+from dicomnode.study import VENDOR_ONLY, Instance, InstanceContent
 from tests.fakes import after, an_instance
 
 QUIET_S = 30
@@ -121,6 +132,47 @@ def test_a_reconstruction_is_corrected_only_where_no_projections_came() -> None:
     both = decide(a_reconstruction(), projections(), rules=rules, at=31)
     assert isinstance(both, Route)
     assert both.sources == ("1.2.3",)
+
+
+FOCUSED = "Collimator Type: found CONE, expected PARA (parallel holes)"
+
+
+def focused(uid: str = "1.2.3") -> Instance:
+    """Projections that only their vendor can reconstruct."""
+    return projections(uid, flaw=FOCUSED, **{VENDOR_ONLY: FOCUSED})
+
+
+def test_a_vendors_reconstruction_stands_in_for_projections_that_only_the_vendor_can_reconstruct() -> None:
+    rules = [a_rule(pipeline="attenuation_correction")]
+    study = (focused(), a_reconstruction())
+    route = decide(*study, rules=rules, at=31)
+    assert isinstance(route, Route)
+    assert route.sources == ("1.2.5",)
+    assert f"only the vendor can reconstruct the projections that are here ({FOCUSED})" in route.reason
+    headers = [one.header for one in study]
+    said = instead_of_projections("attenuation_correction", study[1].header, headers)
+    assert said.endswith("(parallel holes)): the vendor's reconstruction is used instead")
+    assert not instead_of_projections("attenuation_correction", study[1].header, headers[1:])
+    assert not instead_of_projections("attenuation_correction", headers[0], headers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "study"),
+    [
+        ({}, (focused(),)),
+        ({}, (focused(), projections("1.2.4"), a_reconstruction())),
+        ({"needs": ["projections"]}, (focused(), a_reconstruction())),
+        ({"pipeline": "reconstruction"}, (focused(), a_reconstruction())),
+        ({}, (focused(), a_reconstruction(CorrectedImage=("UNIF", "ATTN")))),
+    ],
+    ids=["no reconstruction", "others beside them", "asked for", "another pipeline", "corrected already"],
+)
+def test_where_nothing_can_stand_in_for_them_the_study_is_held_with_the_reason(
+    changes: dict[str, object], study: tuple[Instance, ...]
+) -> None:
+    decision = decide(*study, rules=[a_rule(**{"pipeline": "attenuation_correction", **changes})], at=31)
+    assert isinstance(decision, Hold)
+    assert FOCUSED in decision.reason
 
 
 def test_what_is_corrected_for_attenuation_already_is_not_corrected_again() -> None:

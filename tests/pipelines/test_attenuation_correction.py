@@ -157,6 +157,15 @@ def test_a_vendors_reconstruction_alone_is_corrected_afterwards_and_the_limits_a
     assert any("made otherwise" in finding.text and "vendor" in finding.text for finding in result.findings)
 
 
+@pytest.mark.parametrize("sign", [0.0, -1.0])
+def test_a_reconstruction_without_activity_can_not_be_corrected(models: Path, sign: float) -> None:
+    acquisition = vendors(an_acquisition())
+    assert acquisition.reconstruction is not None
+    empty = replace(acquisition.reconstruction, values=sign * acquisition.reconstruction.values)
+    with pytest.raises(UnsuitableAcquisition, match="holds no activity at all"):
+        run(replace(acquisition, reconstruction=empty), models, ct=a_ct())
+
+
 def test_gates_are_corrected_too_and_the_ejection_fraction_comes_from_them(models: Path) -> None:
     result = run(an_acquisition(gates=8), models, mu_map=a_mu_map(), registration=False)
     before, after = result.hearts
@@ -177,6 +186,17 @@ def test_figures_are_compared_with_the_cards_thresholds(models: Path, tmp_path: 
         result = run(an_acquisition(), tmp_path)
         told = [finding.verdict for finding in result.findings if "body_outline" in finding.text]
         assert told == [verdict]
+
+
+def test_a_single_network_can_pass_and_the_report_says_what_could_not_be_asked(tmp_path: Path) -> None:
+    model = read_model("mu-map", a_mu_map_model(tmp_path, members=1))
+    limits = {f"{check.figure}.{level}": 1e9 for check in CHECKS[:-1] for level in ("warn", "quarantine")}
+    write_model(tmp_path, replace(model.card, thresholds=limits), list(model.members))
+    result = run(an_acquisition(), tmp_path)
+    assert not any("factor_spread" in finding.text or "thresholds" in finding.text for finding in result.findings)
+    told = [finding for finding in result.findings if "is a single network" in finding.text]
+    assert [finding.verdict for finding in told] == [Verdict.PASS]
+    assert any("the guard passed 6 checks" in finding.text for finding in result.findings)
 
 
 def test_a_ct_that_lies_far_off_is_held_with_the_reason(models: Path) -> None:

@@ -19,6 +19,7 @@ COLUMNS = (
     "road", "map", "scans", "segment APE, %", "paper", "segment R", "paper, R", "pixel distance", "paper, distance",
     "pixel APE, %", "pixel R", "paper, pixel R",
 )  # fmt: skip
+_BY_PRAC = (Method.CTAC, Method.NONE, *FROM_EMISSION)
 _FRAMES = {
     Frame.OWN: "Each image is read for itself: the ventricle is found in it anew, as the paper's software did it.",
     Frame.COMMON: "All images of a scan are read in the ventricle that was found in the reference.",
@@ -68,6 +69,40 @@ def _agreement_cells(found: PolarMapAgreement, printed: PrintedAgreement | None)
         Spread(found.pixel_ape_percent, found.pixel_ape_sd_percent, 2),
         Number(found.pixel_correlation.r, 3),
         Number(printed.pixel_r, 2) if printed else None,
+    )
+
+
+def roads_table(material: Material) -> Table | None:
+    """Return how far images by PRAC lie from CTAC by OSEM; None where nobody can reconstruct the projections."""
+    rows: list[tuple[Cell, ...]] = []
+    for method in (Method.CTAC, *tried(material.main, Road.PRAC)):
+        if method not in _BY_PRAC:
+            continue
+        found = material.agreement(material.main, Road.PRAC, Frame.OWN, method, Road.OSEM)
+        if found is None:
+            continue
+        name = material.label(method) if method is Method.NONE else f"{material.label(method)}, PRAC"
+        scans = str(len(heart_pairs(material.main, Road.PRAC, Frame.OWN, method, Road.OSEM)))
+        rows.append((name, scans, *_across(found)))
+    if not rows:
+        return None
+    return Table(
+        "prac against osem",
+        "PRAC against a reconstruction with the map",
+        ("image", "scans", "segment APE, %", "segment R", "pixel distance", "pixel R"),
+        tuple(rows),
+        "Everything against CTAC by OSEM, which stands for a vendor's own corrected reconstruction: the row of CTAC is "
+        "what correcting afterwards costs by itself, the others have the error of their map besides. Each image is "
+        "read for itself; mean ± sd over all segments (or pixels) of all scans. The paper compares by PRAC alone.",
+    )
+
+
+def _across(found: PolarMapAgreement) -> tuple[Cell, ...]:
+    return (
+        Spread(found.segment_ape_percent, found.segment_ape_sd_percent, 3),
+        Number(found.segment_correlation.r, 3),
+        Spread(found.pixel_distance, found.pixel_distance_sd, 3),
+        Number(found.pixel_correlation.r, 3),
     )
 
 

@@ -18,6 +18,7 @@ from pipelines.evaluation.attenuation.run import CAMERA
 Float = NDArray[np.float64]
 
 DISK = 512  # pixels, as in the paper
+NO_PAPER = "not tried"  # in place of the size of the paper's network
 LEAST_SCANS = 4  # for a correlation
 
 
@@ -27,7 +28,7 @@ class Material:
 
     records: tuple[ScanRecord, ...]
     images: Mapping[str, ScanArrays]
-    paper_size: str = "not trained"
+    paper_size: str = NO_PAPER
     pixels: int = DISK  # of a polar map along each side, where pixels are compared
 
     @classmethod
@@ -54,16 +55,22 @@ class Material:
         return self.images[record.name]
 
     def agreement(
-        self, records: Sequence[ScanRecord], road: Road, frame: Frame, method: Method
+        self, records: Sequence[ScanRecord], road: Road, frame: Frame, method: Method, reference: Road | None = None
     ) -> PolarMapAgreement | None:
-        """Return how a method's polar maps agree with the reference's; None where too few scans have both."""
-        pairs = heart_pairs(records, road, frame, method)
+        """Return how a method's polar maps agree with the reference's; None where too few scans have both.
+
+        The reference comes by the same road, unless another is named.
+        """
+        pairs = heart_pairs(records, road, frame, method, reference)
         if len(pairs) < 2:
             return None
         ours, theirs = (np.array([one[side].segments_percent for _, *one in pairs]) for side in (0, 1))
         chosen = [record for record, _, _ in pairs]
         return polar_map_agreement(
-            self.disks(chosen, road, frame, method), self.disks(chosen, road, frame, Method.CTAC), ours, theirs
+            self.disks(chosen, road, frame, method),
+            self.disks(chosen, reference or road, frame, Method.CTAC),
+            ours,
+            theirs,
         )
 
     def disks(self, records: Sequence[ScanRecord], road: Road, frame: Frame, method: Method) -> Float:
@@ -80,11 +87,17 @@ class Material:
 Pair = tuple[ScanRecord, HeartFigures, HeartFigures]
 
 
-def heart_pairs(records: Sequence[ScanRecord], road: Road, frame: Frame, method: Method) -> list[Pair]:
-    """Return the scans in which a ventricle was found in a method's image and in the reference: ours, theirs."""
+def heart_pairs(
+    records: Sequence[ScanRecord], road: Road, frame: Frame, method: Method, reference: Road | None = None
+) -> list[Pair]:
+    """Return the scans in which a ventricle was found in a method's image and in the reference: ours, theirs.
+
+    The reference comes by the same road, unless another is named.
+    """
     found = []
     for record in records:
-        ours, theirs = (record.reading(road, frame, one) for one in (method, Method.CTAC))
+        ours = record.reading(road, frame, method)
+        theirs = record.reading(reference or road, frame, Method.CTAC)
         if ours is not None and theirs is not None:
             found.append((record, ours, theirs))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.networks.model_card import check_architecture
+from pipelines.networks.model_card import check_architecture, model_files
 from pipelines.networks.mu_map_predict import MuMapModel, load_mu_map_model
 from pipelines.networks.paper_mu_map import MapGenerator
 from pipelines.networks.weights import read_model
@@ -47,6 +47,12 @@ class Models:
     paper: PaperModel | None
     described: str  # name and version of ours
     sha256: Mapping[str, str]
+
+
+def shipped_paper() -> Path | None:
+    """Return the folder of the paper's network that is shipped; None if none is."""
+    card, _ = model_files(PAPER_NAME)
+    return card.parent if card.exists() else None
 
 
 @functools.lru_cache(maxsize=1)

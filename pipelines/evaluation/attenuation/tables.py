@@ -14,10 +14,11 @@ from pipelines.evaluation.attenuation.heart_tables import (
     agreement_table,
     bland_altman_table,
     deficit_table,
+    roads_table,
     truth_table,
 )
 from pipelines.evaluation.attenuation.map_tables import map_table
-from pipelines.evaluation.attenuation.material import Material
+from pipelines.evaluation.attenuation.material import NO_PAPER, Material
 from pipelines.evaluation.attenuation.paired_tests import methods_compared
 from pipelines.evaluation.attenuation.paper import SOURCE
 from pipelines.evaluation.attenuation.patient_tables import literature_table, patients_table
@@ -49,8 +50,9 @@ def tables_of(evaluation: Evaluation) -> tuple[Table, ...]:
         raise ValueError("a spread needs at least 2 scans")
     found = (
         goals_table(material), map_table(material), agreement_table(material, Frame.OWN),
-        agreement_table(material, Frame.COMMON), bland_altman_table(material), deficit_table(material),
-        truth_table(material), camera_table(material), misregistration_table(material), registration_table(material),
+        agreement_table(material, Frame.COMMON), roads_table(material), bland_altman_table(material),
+        deficit_table(material), truth_table(material), camera_table(material), misregistration_table(material),
+        registration_table(material),
         methods_compared(material), literature_table(), patients_table(evaluation.seed),
     )  # fmt: skip
     return tuple(table for table in found if table is not None)
@@ -97,6 +99,12 @@ def _head(evaluation: Evaluation) -> str:
         f"**{VIRTUAL}.** {len(main)} scans of {len({one.patient.number for one in main})} virtual patients (test "
         f"patients of seed {evaluation.seed}), camera `{CAMERA}`, {np.median(counts):.2f} million counts in the median "
         f"({min(counts):.2f} to {max(counts):.2f}). Ours: {evaluation.model}. The paper's network: "
-        f'{evaluation.material.paper_size}. Networks and SHA-256: {networks}. "Paper" is what {SOURCE} printed of '
+        f'{_paper_words(evaluation.material)}. Networks and SHA-256: {networks}. "Paper" is what {SOURCE} printed of '
         "its own patients. CTAC, the reference, has the patient's own map in register."
     )
+
+
+def _paper_words(material: Material) -> str:
+    if material.paper_size != NO_PAPER:
+        return material.paper_size
+    return f"**{NO_PAPER}, so no table has a row of the paper's cGAN** (none is shipped or named, or it was left out)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,14 +24,12 @@ from pipelines.training.mu_map_data import MapCohort, MapPair
 from pipelines.training.paper_mu_map import PaperMapLearner, paper_errors, trained_generator, write_paper_model
 from pipelines.training.paper_mu_map_patches import paper_image, predicted_map
 from pipelines.training.paper_mu_map_settings import EPOCHS, PaperMapSettings, draw_paper_settings, reduced
-from pipelines.training.progress import Budget
+from pipelines.training.progress import Budget, Report, silent
 from pipelines.training.progress_loop import Course, Trained, train
 
 BEST = "paper-mu-map"  # the name of the best training's model, as `evaluate attenuation --paper` looks for it
 WORST_NMAE = 0.05  # of a training that converged
 LEAST_SPREAD = 0.25  # of the measured map's standard deviation: a map with less shows no body
-
-Report = Callable[[TrainingRecord], None]
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,20 @@ def _parts(cohort: MapCohort) -> tuple[tuple[MapPair, ...], ...]:
 
 
 def search(
-    cohort: MapCohort, settings: SearchSettings, budget: int, folder: Path, *, evidence: str, device: str = "cpu"
+    cohort: MapCohort,
+    settings: SearchSettings,
+    budget: int,
+    folder: Path,
+    *,
+    evidence: str,
+    device: str = "cpu",
+    report: Report = silent,
 ) -> Iterator[TrainingRecord]:
     """Yield the records of so many trainings: those of the journal at once, the others as they end.
 
-    The best one's model lies in the folder as `BEST`. An interrupted training goes on from its checkpoint. Raises
-    OtherRun if the folder holds another search, UnsuitableAcquisition as `with_scatter_correction`.
+    `report` is told the number of a training and how far it has come. The best one's model lies in the folder as
+    `BEST`. An interrupted training goes on from its checkpoint. Raises OtherRun if the folder holds another search,
+    UnsuitableAcquisition as `with_scatter_correction`.
     """
     cohort = with_scatter_correction(cohort)
     begin(folder, {**asdict(settings), "data": cohort.digest}, name="search.json")
@@ -88,7 +94,7 @@ def search(
     for number in range(budget):
         if number not in records:
             drawn, running = settings.drawn(number), folder / "running"
-            result = _trained(cohort, drawn, settings.budget, running / f"{number:04d}.safetensors", device)
+            result = _trained(cohort, number, drawn, settings.budget, running, device, report)
             record = _judged(cohort, number, drawn, result, device)
             if record.nmae is not None and not record.discarded and record.nmae < best:
                 best = record.nmae
@@ -99,12 +105,20 @@ def search(
         yield records[number]
 
 
-def _trained(cohort: MapCohort, drawn: PaperMapSettings, budget: Budget, checkpoint: Path, device: str) -> Trained:
+def _trained(
+    cohort: MapCohort,
+    number: int,
+    drawn: PaperMapSettings,
+    budget: Budget,
+    running: Path,
+    device: str,
+    report: Report,
+) -> Trained:
     learner = PaperMapLearner(cohort, drawn, device)
     course = Course(budget, check_every=learner.steps_per_epoch, patience=EPOCHS)
     stated = json.dumps({**drawn.stated(), "budget": str(budget), "data": cohort.digest})
     name = hashlib.sha256(stated.encode()).hexdigest()
-    return train(learner, course, name, checkpoint, 0, lambda *_: None)
+    return train(learner, course, name, running / f"{number:04d}.safetensors", number, report)
 
 
 def _judged(cohort: MapCohort, number: int, drawn: PaperMapSettings, result: Trained, device: str) -> TrainingRecord:

@@ -22,28 +22,33 @@ def tables_of(records: Sequence[TrainingRecord]) -> tuple[Table, ...]:
     return _choices(records), _tests(records), _best(records)
 
 
-def write_tables(records: Sequence[TrainingRecord], evidence: str, out: Path) -> dict[str, object]:
-    """Write `tables.md` and `tables.json`, and return what `tables.json` holds."""
+def write_tables(records: Sequence[TrainingRecord], evidence: str, out: Path, scaled: str = "") -> dict[str, object]:
+    """Write `tables.md` and `tables.json`, and return what `tables.json` holds.
+
+    `scaled` says in what the search is smaller than the paper's; nothing where it isn't.
+    """
     tables = tables_of(records)
     document: dict[str, object] = {
         "evidence": evidence,
         "paper": SOURCE,
         "trainings": len(records),
+        "scaled": scaled,
         "discarded": sum(bool(record.discarded) for record in records),
         "tables": {table.key: table.as_json() for table in tables},
         "records": [asdict(record) for record in records],
     }
-    head = f"# Random search\n\n{_head(records, evidence)}\n"
+    head = f"# Random search\n\n{_head(records, evidence, scaled)}\n"
     run_folder.write_tables(out, document, "\n".join([head, *(table.as_markdown() for table in tables)]))
     return document
 
 
-def _head(records: Sequence[TrainingRecord], evidence: str) -> str:
+def _head(records: Sequence[TrainingRecord], evidence: str, scaled: str) -> str:
     why = Counter(record.discarded for record in records if record.discarded)
     reasons = "; ".join(f"{number} x {words}" for words, number in why.most_common()) or "none"
     sizes = ", ".join(sorted({str(record.stated["size"]) for record in records}))
+    said = f"**{evidence}.** {scaled[:1].upper()}{scaled[1:]}. " if scaled else f"**{evidence}.** "
     return (
-        f"**{evidence}.** {len(records)} trainings, size: {sizes}; discarded {sum(why.values())} ({reasons}). "
+        f"{said}{len(records)} trainings, size: {sizes}; discarded {sum(why.values())} ({reasons}). "
         f"A training is discarded if its NMAE on validation images is above {WORST_NMAE:g} or its maps vary less than "
         f"{LEAST_SPREAD:g} of the measured ones'. {SOURCE}: {SEARCH_RUNS} trainings, {SEARCH_DISCARDED} discarded by "
         "eye."

@@ -14,6 +14,7 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.camera import Camera, write_reconstruction, write_tomo, write_transmission
 from dicomnode.objects.virtual_ct import write_ct
 from dicomnode.objects.virtual_study import VirtualStudy
+from pipelines.contract import CardiacState
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from pipelines.networks.weights import read_model
@@ -50,6 +51,10 @@ def pairs(tmp_path: Path) -> Path:
 
 def train(data: Path, out: Path, *options: str) -> int:
     return run(["train", "mu-map", "--data", str(data), "--out", str(out), "--epochs", "1", *options])
+
+
+def train_one(data: Path, out: Path, *options: str) -> int:
+    return train(data, out, "--members", "1", *options)
 
 
 def test_projections_meet_the_map_of_their_frame_of_reference_in_the_patients_coordinates(tmp_path: Path) -> None:
@@ -114,6 +119,56 @@ def test_what_can_not_be_learned_from_is_passed_over_with_its_reason(tmp_path: P
     assert "notes.txt" in reasons
 
 
+OURS = setting(Manufacturer="dicomnode", ManufacturerModelName="dicomnode")
+
+
+def test_what_a_node_derived_is_no_truth_and_no_image_to_learn_from(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    projections, mu_map = a_scan(0)
+    put(data, "tomo.dcm", write_tomo(projections, a_patient(0), NOON))
+    put(data, "dlac-map.dcm", changed(write_transmission(mu_map, projections, a_patient(0), NOON), OURS))
+    volume = emission_images(projections).levels[-1]
+    put(data, "nac.dcm", changed(write_reconstruction(volume, projections, a_patient(0), NOON), OURS))
+    with pytest.raises(StudyUnsuitable, match=r"2 files are what a dicomnode derived; the first of 1 files: tomo\.dcm"):
+        read_pairs(data, tmp_path / "pairs")
+    for number, part in enumerate(("train", "validation", "test")):
+        write_pair(data / f"{number}.npz", a_pair(number, part))
+    found = read_pairs(data, tmp_path / "pairs")
+    assert (len(found.pairs), found.ours) == (3, 2)
+    assert found.words == "3 pairs; 1 other files were passed over; 2 of what a dicomnode derived were left out"
+
+
+def put_ct(place: Path, study: VirtualStudy, density: float, slices: int = 16) -> None:
+    """Write a CT about a scan, its body of so many Hounsfield units."""
+    grid = VoxelGrid.axial((slices, 44, 48), (16.0, 8.0, 8.0), (4.0, 8.0, 0.0))
+    mu, _ = tissues(grid, 2)
+    units = np.where(mu > 0.1, density, -1000.0).astype(np.float32)
+    for number, file in enumerate(write_ct(Volume(units, grid, Unit.HOUNSFIELD), study, NOON)):
+        put(place, f"{study.series_number}-{number}.dcm", file)
+
+
+def test_of_several_maps_that_is_learned_from_which_the_node_would_correct_with(tmp_path: Path) -> None:
+    projections, mu_map = a_scan(2)
+    stress = replace(a_patient(2), state=CardiacState.STRESS)
+    put(tmp_path / "data", "tomo.dcm", write_tomo(projections, stress, NOON))
+    put(tmp_path / "data", "a-map.dcm", write_transmission(mu_map, projections, stress, NOON))
+    of_rest = replace(stress, state=CardiacState.REST, series_description="CT for AC rest", series_number=3)
+    for_heart = replace(stress, series_description="CT for AC stress", series_number=4)
+    put_ct(tmp_path / "data", of_rest, 300.0, slices=18)
+    put_ct(tmp_path / "data", for_heart, 100.0)
+    (pair,) = read_pairs(tmp_path / "data", tmp_path / "pairs").pairs
+    assert float(pair.mu_per_cm.max()) == pytest.approx(0.1538 + 1.09e-2, abs=2e-3)
+
+
+def test_the_next_map_is_learned_from_where_the_best_can_not_be_read(tmp_path: Path) -> None:
+    put_scan(tmp_path / "data", 2)
+    study = replace(a_patient(2), series_number=3)
+    put_ct(tmp_path / "data", study, 100.0)
+    (tmp_path / "data" / "3-7.dcm").unlink()  # a gap
+    (pair,) = read_pairs(tmp_path / "data", tmp_path / "pairs").pairs
+    assert float(pair.mu_per_cm.max()) == pytest.approx(float(a_pair(2).mu_per_cm.max()), abs=1e-3)
+
+
 def test_images_that_name_no_frame_of_reference_are_not_taken_for_registered(tmp_path: Path) -> None:
     projections, mu_map = a_scan(0)
     nameless = without("FrameOfReferenceUID")
@@ -132,6 +187,7 @@ def test_a_folder_of_pairs_becomes_weights_with_a_card_and_the_same_command_goes
     assert told.out == f"{out / 'mu-map.json'}\n"
     assert "4 pairs; 0 other files" in told.err
     card = read_model("mu-map", out).card
+    assert card.members == 2, "as shipped: one network can't be asked whether it is sure"
     assert card.domain["patients"] == 2
     assert card.evidence == "virtual patients - not clinical evidence"
     assert {"NMAE", "NMAE without a scatter window"} <= set(card.figures)
@@ -163,7 +219,7 @@ def test_a_training_goes_on_from_a_card_and_the_papers_network_does_not(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = tmp_path / "first"
-    assert train(pairs, first) == 0
+    assert train_one(pairs, first) == 0
     origin = read_model("mu-map", first).card
     assert train(pairs, tmp_path / "again", "--start-from", str(first / "mu-map.json")) == 0
     assert read_model("mu-map", tmp_path / "again").card.settings["started_from"] == origin.sha256
@@ -177,6 +233,6 @@ def test_held_out_patients_tell_the_thresholds_of_the_guard(
     pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put_scan(pairs / "test", 4)
-    assert train(pairs, tmp_path / "model") == 0
+    assert train_one(pairs, tmp_path / "model") == 0
     assert "runs of 1 held-out patients" in capsys.readouterr().err
     assert "body_outline.warn" in read_model("mu-map", tmp_path / "model").card.thresholds

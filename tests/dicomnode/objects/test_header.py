@@ -17,7 +17,8 @@ from pydicom.uid import CTImageStorage, DeflatedExplicitVRLittleEndian, Implicit
 from dicomnode.errors import InstanceRejected, StoreStatus
 from dicomnode.objects.elements import dataset
 from dicomnode.objects.header import check_command_uids, read_header
-from dicomnode.study import InstanceContent
+from dicomnode.study import VENDOR_ONLY, InstanceContent
+from tests.dicomnode.objects.acquisitions import both, detector
 from tests.factories import a_tomo, as_file, changed, quick_dataset, setting, without
 
 CUT = StoreStatus.DOES_NOT_MATCH_SOP_CLASS
@@ -308,6 +309,33 @@ def test_projections_that_can_not_be_whole_say_why(change: Callable[[Dataset], N
     assert header.content is InstanceContent.PROJECTIONS
     assert header.flaw is not None
     assert words in header.flaw
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (detector(CollimatorType="CONE"), "Collimator Type: found CONE, expected PARA (parallel holes)"),
+        (detector(1, CollimatorType="ASTG"), "Collimator Type: found ASTG"),
+        (detector(CollimatorType="", CollimatorGridName="SMARTZOOM"), "Collimator/Grid Name: found SMARTZOOM"),
+        (detector(CollimatorType="UNKN", CollimatorGridName="Smart-Zoom"), "Collimator/Grid Name: found Smart-Zoom"),
+        (detector(CollimatorType=None, CollimatorGridName="IQ SPECT"), "whose holes are not parallel"),
+    ],
+)
+def test_projections_that_only_their_vendor_can_reconstruct_say_so(
+    change: Callable[[Dataset], None], words: str
+) -> None:
+    header = read_header(a_tomo(views=6, detectors=2, change=change))
+    assert header.flaw is not None
+    assert words in header.flaw
+    assert header.attributes[VENDOR_ONLY] == (header.flaw,)
+
+
+@pytest.mark.parametrize("kind", ["", "UNKN", "PARA"])
+def test_a_collimator_that_nothing_speaks_against_is_no_flaw(kind: str) -> None:
+    change = both(detector(CollimatorType=kind), detector(CollimatorGridName="LEHR"))
+    header = read_header(a_tomo(views=6, change=change))
+    assert header.flaw is None
+    assert VENDOR_ONLY not in header.attributes
 
 
 def test_reading_a_header_costs_no_copy_of_what_it_skips() -> None:

@@ -162,6 +162,10 @@ UNSUITABLE: dict[str, tuple[Change, str]] = {
     "a step that is no number": (rotation(AngularStep="nan", ScanArc=None), "Angular Step: found none"),
     "a fan beam": (detector(CollimatorType="FANB"), "Collimator Type: found FANB, expected PARA"),
     "a pinhole": (detector(CollimatorType="PINH"), "Collimator Type: found PINH, expected PARA"),
+    "a multifocal one without a type": (
+        detector(CollimatorType="", CollimatorGridName="SMARTZOOM"),
+        "Collimator/Grid Name: found SMARTZOOM, whose holes are not parallel",
+    ),
     "no rotations": (without("RotationInformationSequence"), "Rotation Information Sequence has 0 items, expected 1"),
     "a frame twice": (setting(AngularViewVector=[1, 2, 3, 4, 5, 5]), "two frames claim"),
     "another kind": (

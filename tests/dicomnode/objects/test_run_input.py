@@ -38,6 +38,13 @@ def test_ct_and_map_come_with_it_and_the_choice_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_why_an_acquisition_was_taken_is_told_with_or_without_a_map(tmp_path: Path) -> None:
+    source = reconstruction(tmp_path)
+    for companions in ([], ct(tmp_path)):
+        given = read_input(run_sources(source, uid(source), companions, "there is no other"), {})
+        assert (given.findings[0].verdict, given.findings[0].text) == (Verdict.PASS, "there is no other")
+
+
 def test_sources_name_all_that_could_be_used_the_acquisition_first(tmp_path: Path) -> None:
     source, slices, mu_map = acquisition(tmp_path), ct(tmp_path), vendor_map(tmp_path)
     sources = run_sources(source, uid(source), [mu_map, *slices])

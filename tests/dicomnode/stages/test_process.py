@@ -14,9 +14,10 @@ from dicomnode.store.outbox import DeliveryState
 from dicomnode.study import StudyState
 from pipelines.contract import PipelineInput, PipelineResult, Verdict
 from pipelines.images import UnsuitableAcquisition
-from tests.dicomnode.objects.spect_ct import acquisition, ct
+from tests.dicomnode.objects.acquisitions import detector
+from tests.dicomnode.objects.spect_ct import acquisition, ct, reconstruction
 from tests.dicomnode.stages.road import Road, a_result
-from tests.factories import a_tomo, setting
+from tests.factories import a_tomo, changed, setting
 from tests.fakes import FakeEngine, after
 
 
@@ -183,6 +184,22 @@ def test_a_ct_of_the_study_goes_into_the_run_and_a_late_one_makes_it_run_again(t
     assert [given.ct is not None for given in road.engine.inputs] == [False, True]
     assert "the CT of series 2" in road.engine.inputs[1].findings[0].text
     assert sorted(row["version"] for row in road.outbox.derived(uid)) == [1, 1, 2, 2]
+
+
+def test_the_report_says_why_a_vendors_reconstruction_was_corrected_in_place_of_projections(tmp_path: Path) -> None:
+    road = Road(tmp_path, rules=[CORRECTING], answers=[a_result()])
+    focused = changed(acquisition(tmp_path).read_bytes(), detector(CollimatorType="CONE"))
+    road.receive(focused)
+    uid = road.receive(reconstruction(tmp_path).read_bytes())
+    road.associations.closed("a1")
+    road.now = after(31)
+    road.assembler.run_once(road.now)
+    road.processor.run_once(road.now)
+    assert road.study(uid).state is StudyState.DELIVERING
+    (given,) = road.engine.inputs
+    assert given.acquisition.reconstruction is not None
+    assert "Collimator Type: found CONE, expected PARA" in given.findings[0].text
+    assert given.findings[0].text.endswith("the vendor's reconstruction is used instead")
 
 
 def test_a_plain_reconstruction_never_looks_at_the_ct_and_runs_once(a_road: Road, tmp_path: Path) -> None:

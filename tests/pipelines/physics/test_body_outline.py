@@ -39,6 +39,12 @@ def test_the_outermost_slices_that_the_camera_sees_are_left_out() -> None:
     assert seen.tolist() == [False, False, False, True, True, True, True, False]
 
 
+def test_an_empty_image_has_no_slices_no_body_and_raises_nothing() -> None:
+    empty = Volume(np.zeros(GRID.shape, dtype=np.float32), GRID, Unit.PROPORTIONAL_COUNTS)
+    assert not seen_slices(empty).any()
+    assert not body_in_emission(empty).any()
+
+
 def test_the_typical_activity_is_neither_the_hot_nor_the_empty_voxels() -> None:
     values = np.concatenate([np.full(100, 2.0), np.full(10, 90.0), np.full(300, 0.01)]).astype(np.float32)
     assert typical_activity(values) == pytest.approx(2.0)

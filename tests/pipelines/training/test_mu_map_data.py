@@ -61,6 +61,13 @@ def test_a_vendors_reconstruction_is_its_only_level() -> None:
     assert pair.scatter is None
 
 
+def test_an_empty_reconstruction_is_no_image_to_learn_from() -> None:
+    _, mu_map = a_scan(0)
+    empty = Volume(np.zeros_like(mu_map.values), mu_map.grid, Unit.PROPORTIONAL_COUNTS)
+    with pytest.raises(UnsuitableAcquisition, match="holds no activity at all"):
+        PairMaker().of_reconstruction(empty, mu_map, "somebody")
+
+
 def test_the_slices_that_both_hold_are_known_alone() -> None:
     projections, mu_map = a_scan(0)
     low = Volume(np.ascontiguousarray(mu_map.values[:20]), _lower_part(20), Unit.PER_CM)

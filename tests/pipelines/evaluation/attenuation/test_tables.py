@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from pipelines.evaluation.attenuation.goals import goals
-from pipelines.evaluation.attenuation.heart_tables import agreement_table, deficit_table, truth_table
+from pipelines.evaluation.attenuation.heart_tables import agreement_table, deficit_table, roads_table, truth_table
 from pipelines.evaluation.attenuation.map_tables import map_table
-from pipelines.evaluation.attenuation.material import Material, heart_pairs, segment_apes
+from pipelines.evaluation.attenuation.material import NO_PAPER, Material, heart_pairs, segment_apes
 from pipelines.evaluation.attenuation.paired_tests import methods_compared
 from pipelines.evaluation.attenuation.patient_tables import literature_table, patients_table
 from pipelines.evaluation.attenuation.record import Frame, Method, Road
@@ -59,6 +59,26 @@ def test_a_better_map_has_the_better_row(material: Material) -> None:
     assert all(isinstance(one, Spread) for one in distances)
     ours, none = (one.mean for one in distances if isinstance(one, Spread))
     assert ours < none
+
+
+def test_images_by_prac_are_compared_with_ctac_by_osem(material: Material) -> None:
+    table = roads_table(material)
+    assert table is not None
+    assert [row[0] for row in table.rows[:3]] == ["CTAC, PRAC", "nAC", "paper's cGAN (compact copy), PRAC"]
+    pairs = [
+        (record.reading(Road.PRAC, Frame.OWN, Method.OURS), record.reading(Road.OSEM, Frame.OWN, Method.CTAC))
+        for record in material.main
+    ]
+    apes = [segment_apes(a, b) for a, b in pairs if a is not None and b is not None]
+    spread = row_of(table, "ours, with scatter window, PRAC")["segment APE, %"]
+    assert isinstance(spread, Spread)
+    assert spread.mean == pytest.approx(float(np.mean(apes)))
+    assert row_of(table, "CTAC, PRAC")["scans"] == "6"
+
+
+def test_without_osem_nothing_is_compared_with_it(material: Material) -> None:
+    bare = [replace(one, hearts={"PRAC": one.hearts["PRAC"]}) for one in material.main]
+    assert roads_table(replace(material, records=tuple(bare))) is None
 
 
 def test_the_reference_is_no_row_of_its_own_maps(material: Material) -> None:
@@ -146,6 +166,13 @@ def test_tables_are_written_as_text_and_json_alike(material: Material, tmp_path:
 def test_a_paper_network_that_was_not_trained_has_no_row() -> None:
     table = agreement_table(a_material(methods=UNTRAINED), Frame.OWN)
     assert not [row for row in table.rows if "cGAN" in str(row[1])]
+
+
+def test_that_the_papers_network_was_not_tried_is_said_at_the_head(tmp_path: Path) -> None:
+    untried = replace(a_material(scans=2, methods=UNTRAINED), paper_size=NO_PAPER)
+    document = write_tables(Evaluation(untried, "tiny 0.1, 2 networks", {}, 30), tmp_path)
+    assert document["paper_network"] == "not tried"
+    assert "no table has a row of the paper's cGAN" in (tmp_path / "tables.md").read_text()
 
 
 def test_one_scan_is_too_few(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from pipelines.networks.weights import read_model
 from pipelines.training.mu_map_batches import LoadedPair
 from pipelines.training.mu_map_data import MapCohort
 from pipelines.training.paper_mu_map_settings import PaperMapSettings, draw_paper_settings, reduced
+from pipelines.training.progress import Checked
 from tests.pipelines.training.maps import a_map_cohort, a_pair
 
 TINY = SearchSettings(seed=1, epochs=0.1, width_share=0.02)
@@ -54,7 +55,14 @@ def some_records(number: int = 60) -> tuple[TrainingRecord, ...]:
 
 def test_a_search_goes_on_from_its_journal_and_keeps_the_best_model(tmp_path: Path) -> None:
     torch.set_num_threads(1)
-    first = list(search(a_cohort(), TINY, 2, tmp_path, evidence="virtual"))
+    told: list[tuple[int, Checked]] = []
+
+    def report(number: int, checked: Checked) -> None:
+        told.append((number, checked))
+
+    first = list(search(a_cohort(), TINY, 2, tmp_path, evidence="virtual", report=report))
+    assert {number for number, _ in told} == {0, 1}
+    assert [checked.spent for number, checked in told if number == 1][-1] == 1.0
     lines = (tmp_path / JOURNAL).read_text()
     assert [one.number for one in first] == [0, 1]
     assert [one.settings for one in first] == [TINY.drawn(0), TINY.drawn(1)]
@@ -139,11 +147,12 @@ def test_the_better_choice_is_found_and_chance_is_not() -> None:
 
 def test_tables_and_figure_are_written_with_the_papers_numbers(tmp_path: Path) -> None:
     records = some_records()
-    document = write_tables(records, "virtual", tmp_path)
-    assert (document["trainings"], document["discarded"]) == (60, 6)
+    document = write_tables(records, "virtual", tmp_path, "scaled for a CPU: 3 scans")
+    assert (document["trainings"], document["discarded"], document["scaled"]) == (60, 6, "scaled for a CPU: 3 scans")
     assert json.loads((tmp_path / "tables.json").read_text())["trainings"] == 60
     words = (tmp_path / "tables.md").read_text()
     assert "| discriminator | PatchGAN |" in words
+    assert "**virtual.** Scaled for a CPU: 3 scans. 60 trainings" in words
     assert "0.026 ± 0.006" in words
     (best,) = [table for table in tables_of(records) if table.key == "best"]
     assert len(best.rows) == 10
