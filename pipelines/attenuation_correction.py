@@ -16,7 +16,6 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
-    MapSource,
     Measurement,
     Model,
     PipelineInput,
@@ -30,7 +29,6 @@ from pipelines.perfusion.attenuation_map import AttenuationMap, attenuation_map
 from pipelines.perfusion.hearts import HeartImage, HeartReading, read_hearts
 from pipelines.perfusion.imaging import Prepared, Shown, corrections, in_one_sentence, prepare, shown_settings
 from pipelines.perfusion.options import AttenuationOptions
-from pipelines.physics.attenuation import TECHNETIUM_KEV
 from pipelines.physics.escape import escape_from
 from pipelines.quality.guard import judge
 from pipelines.quality.map_guard import (
@@ -42,6 +40,7 @@ from pipelines.quality.map_guard import (
     wall_places_mm,
     why_untold,
 )
+from pipelines.quality.map_place import MOST_OUTSIDE, ends_in_heart_words, most_outside
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images
 from pipelines.reconstruction.prac import PracSettings, prac
 
@@ -168,7 +167,10 @@ class _ByPrac:
         return EmissionImages((self.volume,))
 
     def image(self, device: str, mu_map: AttenuationMap | None) -> HeartImage:
-        volume = self.volume if mu_map is None else prac(self.volume, mu_map.mu_map, device=device)
+        if mu_map is None:
+            volume = self.volume
+        else:
+            volume = prac(self.volume, mu_map.mu_map, device=device, energy_kev=mu_map.energy_kev)
         return _labelled(volume, mu_map, (), "a vendor's reconstruction")
 
 
@@ -182,8 +184,9 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
     acquisition = pipeline_input.acquisition
     road = _road(acquisition, options)
     emission = road.emission_images(device)
-    found = attenuation_map(pipeline_input, emission, options, device)
-    images = (road.image(device, None), road.image(device, found))
+    without = road.image(device, None)
+    found = attenuation_map(pipeline_input, emission, without.volume, options, device)
+    images = (without, road.image(device, found))
     reading = read_hearts(images, acquisition, options)
     judged = _judged(found, emission, reading, road)
     figures = map_figures(judged)
@@ -192,8 +195,8 @@ def run(pipeline_input: PipelineInput, device: str) -> PipelineResult:
         provenance=_provenance(found, road, acquisition),
         findings=(
             *road.findings,
-            *_of_tracer(acquisition, found),
             *found.findings,
+            *_ends_in_heart(found, judged),
             *_guard(found, judged, figures),
             *reading.findings,
         ),
@@ -244,11 +247,13 @@ def _provenance(found: AttenuationMap, road: _Road, acquisition: Acquisition) ->
         "attenuation_correction",
         "",
         tuple(settings),
-        acquisition.assumptions,
+        (*acquisition.assumptions, *found.assumptions),
         road.corrections,
         f"{found.source.value}: attenuation map {found.made}",
         models,
         found.source,
+        found.key,
+        found.energy_kev,
     )
 
 
@@ -256,10 +261,12 @@ def _judged(found: AttenuationMap, emission: EmissionImages, reading: HeartReadi
     """Return what the guard looks at."""
     image = emission.levels[-1]
     if not reading.hearts:
-        return Corrected(found.mu_map, image, None)
+        return Corrected(found.mu_map, image, None, energy_kev=found.energy_kev)
     before, after = reading.hearts
     factors = _factors(found, wall_places_mm(after.ventricle), road.angles_deg)
-    return Corrected(found.mu_map, image, after.ventricle, before.polar, after.polar, factors)
+    return Corrected(
+        found.mu_map, image, after.ventricle, before.polar, after.polar, factors, energy_kev=found.energy_kev
+    )
 
 
 def _factors(found: AttenuationMap, places_mm: Float, angles_deg: tuple[float, ...]) -> Float | None:
@@ -279,19 +286,14 @@ def _guard(found: AttenuationMap, judged: Corrected, figures: dict[str, float]) 
     return (*findings, Finding(Verdict.PASS, alone))
 
 
-def _of_tracer(acquisition: Acquisition, found: AttenuationMap) -> tuple[Finding, ...]:
-    """Return what speaks against a network's map of another tracer than it has learned."""
-    projections = acquisition.projections
-    if found.source is not MapSource.NETWORK or projections is None:
+def _ends_in_heart(found: AttenuationMap, judged: Corrected) -> tuple[Finding, ...]:
+    """Return that a measured map ends in a heart which only the correction made visible."""
+    if not found.extents or judged.ventricle is None or math.isfinite(found.outside):
         return ()
-    window = projections.windows[projections.photopeak]
-    if window.upper_kev <= 0 or window.holds(TECHNETIUM_KEV):
+    share = most_outside(found.extents, wall_places_mm(judged.ventricle))
+    if share <= MOST_OUTSIDE:
         return ()
-    words = (
-        f"the photopeak window {window.lower_kev:g}-{window.upper_kev:g} keV does not hold technetium's "
-        f"{TECHNETIUM_KEV} keV: the network knows no other tracer"
-    )
-    return (Finding(Verdict.QUARANTINE, words),)
+    return (Finding(Verdict.QUARANTINE, f"the attenuation map can't be used: {ends_in_heart_words(share)}"),)
 
 
 def _measurements(found: AttenuationMap, figures: dict[str, float]) -> tuple[Measurement, ...]:
@@ -305,6 +307,8 @@ def _measurements(found: AttenuationMap, figures: dict[str, float]) -> tuple[Mea
             Measurement("Outlines agree before registration", 100.0 * one.agreement_before, "%"),
             Measurement("Outlines agree after registration", 100.0 * one.agreement_after, "%"),
         ]
+    if math.isfinite(found.outside):
+        moved.append(Measurement("Left ventricle beyond the map's end", 100.0 * found.outside, "%"))
     told = (Measurement(f"{_FIGURE}{name}", value, "1") for name, value in figures.items() if math.isfinite(value))
     return (*moved, *told)
 

@@ -20,7 +20,7 @@ from pipelines.cardiac.polar_map import PolarMap
 from pipelines.cardiac.quantification import Perfusion
 from pipelines.cardiac.segments import segment_means
 from pipelines.cardiac.ventricle_shape import VentricleShape
-from pipelines.images import Projections, Volume
+from pipelines.images import EnergyWindow, Projections, Volume
 
 OptionValue = str | int | float | bool
 
@@ -59,18 +59,31 @@ class Acquisition:
     collimator: str = ""  # as the study names it
     assumptions: tuple[str, ...] = ()  # what the reader had to assume, in words
     position_known: bool = True  # False: the study doesn't say where it lies; nothing shares its frame of reference
+    window: EnergyWindow | None = None  # of a reconstruction; None: the study doesn't say (projections have their own)
+    radionuclide: str = ""  # "Tc-99m", or as the study writes it; empty: it doesn't say
+
+
+@dataclass(frozen=True)
+class MapCandidate:
+    """A CT (Hounsfield units) or a vendor's attenuation map (1/cm) of a study."""
+
+    source: MapSource
+    volume: Volume
+    name: str = ""  # as the report calls it: "the CT of series 2 (AC), 47 slices"
+    chosen: Finding | None = None  # that it is used, and why it before others; told if it is
+    assumptions: tuple[str, ...] = ()  # what the reader had to assume of it
+    key: str = ""  # opaque; the derived data name what their map was made of by it
 
 
 @dataclass(frozen=True)
 class PipelineInput:
-    """All that a pipeline may look at."""
+    """All that a pipeline may look at; `maps` are tried in their order, a CT before a vendor's map."""
 
     acquisition: Acquisition
-    ct: Volume | None = None
-    mu_map: Volume | None = None
+    maps: tuple[MapCandidate, ...] = ()
     options: Mapping[str, OptionValue] = field(default_factory=dict)
     ct_shares_frame: bool = True  # False: no Frame of Reference tells how it lies to the acquisition
-    findings: tuple[Finding, ...] = ()  # of the reading: which CT was chosen and why, what can't be used; told again
+    findings: tuple[Finding, ...] = ()  # of the reading: what can't be used and why; told again
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "options": dict(self.options)}
@@ -179,6 +192,8 @@ class Provenance:
     headline: str = ""  # what a reader must know before anything else: the dose, the network
     models: tuple[Model, ...] = ()  # the networks that had a part in it
     map_source: MapSource | None = None  # None: nothing was corrected for attenuation
+    map_key: str = ""  # of the candidate that the map was made of
+    map_energy_kev: float = 140.5  # of the photons that its coefficients are for
 
 
 @dataclass(frozen=True)

@@ -167,11 +167,11 @@ def _made_once(file: _File, sources: RunSources, kept: Path) -> Any:
 def _read(sources: RunSources) -> tuple[Any, Any]:
     """Return an acquisition and its map: of the best CT that can be read, else the best vendor's map."""
     from dicomnode.objects.run_input import read_input
+    from pipelines.contract import MapSource
     from pipelines.training.mu_map_data import mu_from_ct
 
     found = read_input(sources, {})
-    if found.ct is not None:
-        return found.acquisition, mu_from_ct(found.ct)
-    if found.mu_map is not None:
-        return found.acquisition, found.mu_map
-    raise StudyUnsuitable("; ".join(finding.text for finding in found.findings))
+    if not found.maps:
+        raise StudyUnsuitable("; ".join(finding.text for finding in found.findings))
+    best = found.maps[0]
+    return found.acquisition, mu_from_ct(best.volume) if best.source is MapSource.CT else best.volume

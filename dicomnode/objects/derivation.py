@@ -77,9 +77,12 @@ class Sources:
         """The SOP Instance UIDs that those of derived instances follow from."""
         return self.at_hand or tuple(text(header, "SOPInstanceUID") for header in self.headers)
 
-    def used_for(self, map_source: MapSource | None) -> Sources:
+    def used_for(self, made: Provenance | None) -> Sources:
         """Return the acquisition, and what its attenuation map was made of; None: no map was used."""
-        maps = [header for header in self.headers[1:] if map_source is not None and map_source is _source_of(header)]
+        source = None if made is None else made.map_source
+        maps = [header for header in self.headers[1:] if source is not None and source is _source_of(header)]
+        if made is not None and made.map_key:
+            maps = _of_one_series(maps, made.map_key)
         return Sources((self.first, *maps), self.uids)
 
     @property
@@ -110,6 +113,14 @@ def _source_of(header: Dataset) -> MapSource | None:
     if text(header, "SOPClassUID") == CTImageStorage:
         return MapSource.CT
     return MapSource.VENDOR if "TRANSMISSION" in texts(header, "ImageType") else None
+
+
+def _of_one_series(maps: Sequence[Dataset], uid: str) -> list[Dataset]:
+    """Return of several CT series, or attenuation maps, the one that this SOP Instance belongs to."""
+    one = next((header for header in maps if text(header, "SOPInstanceUID") == uid), Dataset())
+    if text(one, "SOPClassUID") != CTImageStorage:
+        return [header for header in maps if header is one]
+    return [header for header in maps if text(header, "SeriesInstanceUID") == text(one, "SeriesInstanceUID")]
 
 
 def read_sources(paths: Sequence[Path]) -> Sources:

@@ -29,7 +29,7 @@ def derived_instances(
     acquisition = pipeline_input.acquisition
     made = [write_derived(headers, sources[0], acquisition, derived, result, context) for derived in result.derived]
     copies = _private_copies(made, sources[0], headers, context) if context.keep_private else []
-    headers = headers.used_for(result.provenance.map_source)
+    headers = headers.used_for(result.provenance)
     # a plain reconstruction adds no number that the camera's own station lacks
     if result.hearts and context.pipeline in BY_NETWORKS:
         made.append(write_structured_report(headers, pipeline_input, result, made, context))

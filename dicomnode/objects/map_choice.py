@@ -63,6 +63,11 @@ class MapSeries:
     low_dose: bool = True
     apart_s: float = 0.0  # from the acquisition
 
+    @property
+    def key(self) -> str:
+        """The SOP Instance UID of its first file, which tells it from all others."""
+        return self.uids[0]
+
 
 @dataclass(frozen=True)
 class MapChoice:
@@ -125,7 +130,7 @@ def why_chosen(series: MapSeries, others: Sequence[MapSeries]) -> Finding:
     """Say which CT or attenuation map is used, why it and not the others, and what speaks against it."""
     doubts = [
         "it lies in another frame of reference, so only the registration tells how it fits" * (not series.shares_frame),
-        "it doesn't hold the heart and the whole width of the body" * (not series.covers),
+        "by its headers it may not hold the heart and the whole width of the body" * (not series.covers),
         "it was taken with a contrast medium, which attenuates gamma rays less than its numbers say" * series.contrast,
     ]
     said = [f"{series.name} is used", *(doubt for doubt in doubts if doubt)]

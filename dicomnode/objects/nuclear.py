@@ -103,7 +103,7 @@ _KINDS = {
         _EMISSION, 912, "AC recon", "AC recon", (_ITERATIVE,), corrected=True
     ),
     DerivedKind.MU_MAP: _Kind(
-        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map 140.5 keV", "mu-map",
+        ("DERIVED", "PRIMARY", "RECON TOMO", "TRANSMISSION"), 921, "attenuation map", "mu-map",
         reconstructed=False, marks=(_transmission,),
     ),
     DerivedKind.SHORT_AXIS: _Kind(
@@ -136,10 +136,10 @@ def write_derived(
     `source_path` is the file that `sources.first` is the header of. Raises StudyUnsuitable if the data can't be
     expressed as an NM image (an oblique grid whose axes aren't perpendicular, gates that the source doesn't have).
     """
-    kind = _kind(derived.kind, result.provenance.map_source, context)
+    kind = _kind(derived.kind, result.provenance, context)
     derivative = _derivative(kind, derived, result)
     mapped = kind.corrected or derived.kind is DerivedKind.MU_MAP
-    sources = sources.used_for(result.provenance.map_source if mapped else None)
+    sources = sources.used_for(result.provenance if mapped else None)
     if isinstance(derived.data, Projections):
         gated = (*texts(sources.first, "ImageType"), "", "", "")[2] == "GATED TOMO"
         if gated:
@@ -148,7 +148,8 @@ def write_derived(
         merge(ds, _projection_part(source_path, derived.data, gated))
     else:
         ds = derived_dataset(sources, derivative, context)
-        merge(ds, _volume_part(sources.first, acquisition, derived.data))
+        energy_kev = result.provenance.map_energy_kev
+        merge(ds, _volume_part(sources.first, acquisition, derived.data, energy_kev))
     merge(ds, _nm_part(sources, acquisition))
     if any(scheme == OWN_SCHEME for _, scheme, _ in kind.codes):
         merge(ds, coding_schemes())
@@ -169,12 +170,14 @@ def write_derived(
     )
 
 
-def _kind(derived: DerivedKind, map_source: MapSource | None, context: DerivationContext) -> _Kind:
+def _kind(derived: DerivedKind, made: Provenance, context: DerivationContext) -> _Kind:
     """Return how an image is filed; what denoised projections or a map were made of says so by name and code."""
-    kind = _KINDS[derived]
-    if derived is DerivedKind.MU_MAP and map_source is not None:
-        words, made = _MAPS[map_source]
-        return replace(kind, codes=(made,), label=f"{kind.label} {words}")
+    kind, map_source = _KINDS[derived], made.map_source
+    if derived is DerivedKind.MU_MAP:
+        kind = replace(kind, label=f"{kind.label} {made.map_energy_kev:g} keV")
+        if map_source is not None:
+            words, how = _MAPS[map_source]
+            return replace(kind, codes=(how,), label=f"{kind.label} {words}")
     if kind.corrected and map_source in _CORRECTION:
         name = _CORRECTION[map_source]
         return replace(kind, label=kind.label.replace("AC", name), image_id=kind.image_id.replace("AC", name))
@@ -228,9 +231,9 @@ def _corrections(source: Dataset, kind: _Kind, result: PipelineResult) -> list[s
     return list(dict.fromkeys(listed)) or None
 
 
-def _volume_part(source: Dataset, acquisition: Acquisition, volume: Volume) -> Dataset:
+def _volume_part(source: Dataset, acquisition: Acquisition, volume: Volume, energy_kev: float) -> Dataset:
     """Return pixels, slice vector and position of a volume, and how its views were taken."""
-    ds = volume_image(volume)
+    ds = volume_image(volume, energy_kev)
     put(
         ds,
         DetectorInformationSequence=[_detector(source, Placement.of(volume.grid))],

@@ -32,6 +32,7 @@ from dicomnode.objects.frames import (
 )
 from dicomnode.objects.orbit import Orbit, read_orbit
 from dicomnode.objects.pixels import pixel_size_mm, read_pixels
+from dicomnode.objects.tracer import radionuclide
 from pipelines.contract import Acquisition, PatientSex
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
@@ -74,10 +75,11 @@ def read_acquisition(path: Path) -> Acquisition:
     key = text(ds, "SOPInstanceUID")
     state, notes = cardiac_state(ds)
     try:
-        volume, projections = None, None
+        volume, projections, window = None, None, None
         if kind.startswith("RECON"):
             volume, more = _volume(ds)
             placed = _says_where_it_lies(ds)
+            window = _window_of_reconstruction(ds)
         else:
             projections, more, placed = _projections(ds)
     except UnsuitableAcquisition as error:
@@ -94,6 +96,8 @@ def read_acquisition(path: Path) -> Acquisition:
         collimator=text(first_item(ds, "DetectorInformationSequence"), "CollimatorGridName"),
         assumptions=(*notes, *more, *of_activity),
         position_known=placed,
+        window=window,
+        radionuclide=radionuclide(ds),
     )
 
 
@@ -122,7 +126,7 @@ def read_volume(paths: Sequence[Path]) -> Volume:
 
 
 def read_noted_volume(paths: Sequence[Path]) -> tuple[Volume, tuple[str, ...]]:
-    """Return the volume of an NM RECON TOMO image (one multi-frame file), and what was assumed of it.
+    """Return the volume of an NM RECON TOMO image (one multi-frame file), and what had to be assumed of it.
 
     Gates of a gated one are summed. Raises StudyUnsuitable if there isn't exactly one file, or if it doesn't say where
     its slices lie.
@@ -244,8 +248,19 @@ def _energy_window(described: Dataset, position: int, count: int, notes: list[st
     if len(ranges) > 1:
         notes.append(f"energy window {position + 1} is made of {len(ranges)} ranges")
     chosen = [one for one in ranges if one[0] <= TC99M_KEV <= one[1]]
-    lower, upper = chosen[0] if chosen else (min(one[0] for one in ranges), max(one[1] for one in ranges))
-    return EnergyWindow(lower, upper, name)
+    spanned = (min(one[0] for one in ranges), max(one[1] for one in ranges))
+    if not chosen and spanned[0] <= TC99M_KEV <= spanned[1]:
+        chosen = [min(ranges)]  # as of thallium-201, 72 and 167 keV: what lies between them was not counted
+    return EnergyWindow(*(chosen[0] if chosen else spanned), name)
+
+
+def _window_of_reconstruction(ds: Dataset) -> EnergyWindow | None:
+    """Return the energy window that a reconstruction states; None where it states none, or several."""
+    described = items(ds, "EnergyWindowInformationSequence")
+    if len(described) != 1:
+        return None
+    window = _energy_window(described[0], 0, 1, [])
+    return window if window.stated else None
 
 
 def _volume(ds: Dataset) -> tuple[Volume, tuple[str, ...]]:

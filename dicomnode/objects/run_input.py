@@ -1,7 +1,8 @@
 """All that one run of a pipeline may look at: from the files of a study to a PipelineInput.
 
-An acquisition comes first; for attenuation correction the CT or the attenuation map that belongs to it is read with it.
-A CT that can't be used does not lose the study: the next source of a map is taken, and the report says why.
+An acquisition comes first; for attenuation correction the CTs and attenuation maps that belong to it are read with it,
+the best first. A CT that can't be read does not lose the study: the next source of a map is taken, and the report says
+why. Which of those that can be read is used, the pipeline tells.
 """
 
 from __future__ import annotations
@@ -17,10 +18,19 @@ from dicomnode.objects.ct import read_ct
 from dicomnode.objects.elements import PARSE_ERRORS, texts
 from dicomnode.objects.map_choice import MapChoice, MapSeries, choose_maps, why_chosen
 from dicomnode.objects.reader import read_acquisition, read_noted_volume
-from pipelines.contract import Acquisition, Finding, OptionValue, PipelineInput, Verdict
+from pipelines.contract import (
+    Acquisition,
+    Finding,
+    MapCandidate,
+    MapSource,
+    OptionValue,
+    PipelineInput,
+    Verdict,
+)
 from pipelines.images import Volume
 
 ATTENUATION = "ATTN"  # of Corrected Image
+_MOST = 2  # of a kind that are read: where the best does not fit the next may; each fills up to hundreds of MB
 _WITHOUT_A_PLACE = (
     "Image Position (Patient) doesn't tell where the acquisition lies, so only the registration tells how a CT or an "
     "attenuation map fits it"
@@ -75,14 +85,14 @@ def read_input(sources: RunSources, options: Mapping[str, OptionValue]) -> Pipel
     choice = sources.choice
     findings = [*sources.findings, *choice.findings]
     wanted = options.get("map", "auto")
-    ct, series = _first_readable(choice.ct, _read_ct, findings, insisted=wanted == "ct")
-    mu_map, _ = _first_readable(choice.maps, read_noted_volume, findings, insisted=wanted == "vendor", told=ct is None)
-    if not acquisition.position_known and (ct is not None or mu_map is not None):
+    series = next(iter(choice.ct), None)  # all share the acquisition's frame, or none does
+    ct = _readable(MapSource.CT, choice.ct, _read_ct, findings, insisted=wanted == "ct")
+    mu_map = _readable(MapSource.VENDOR, choice.maps, read_noted_volume, findings, insisted=wanted == "vendor")
+    if not acquisition.position_known and (ct or mu_map):
         findings.append(Finding(Verdict.WARN, _WITHOUT_A_PLACE))
     return PipelineInput(
         acquisition,
-        ct,
-        mu_map,
+        (*ct, *mu_map),
         options,
         ct_shares_frame=series is None or (series.shares_frame and acquisition.position_known),
         findings=tuple(findings),
@@ -93,31 +103,31 @@ def _read_ct(paths: Sequence[Path]) -> tuple[Volume, tuple[str, ...]]:
     return read_ct(paths), ()  # of a CT nothing is assumed
 
 
-def _first_readable(
+def _readable(
+    source: MapSource,
     candidates: Sequence[MapSeries],
     read: Callable[[Sequence[Path]], tuple[Volume, tuple[str, ...]]],
     findings: list[Finding],
     *,
     insisted: bool,
-    told: bool = True,
-) -> tuple[Volume | None, MapSeries | None]:
-    """Return the best candidate that can be read; tell which it is, what it assumes, what others lack."""
+) -> tuple[MapCandidate, ...]:
+    """Return the best candidates that can be read, and tell what is wrong with those before them."""
+    found: list[MapCandidate] = []
     refused = []
     for place, series in enumerate(candidates):
+        if len(found) == _MOST:
+            break
         try:
             volume, assumptions = read(series.paths)
         except StudyUnsuitable as error:
             refused.append(f"{series.name} can't be used: {error}")
             continue
-        findings += [Finding(Verdict.WARN, words) for words in refused]
-        if told:
-            findings.append(why_chosen(series, candidates[place + 1 :]))
-            findings += [Finding(Verdict.PASS, f"of {series.name}: {words}") for words in assumptions]
-        return volume, series
-    if refused and insisted:
+        chosen = why_chosen(series, candidates[place + 1 :])
+        found.append(MapCandidate(source, volume, series.name, chosen, assumptions, series.key))
+    if refused and insisted and not found:
         raise StudyUnsuitable("; ".join(refused))
     findings += [Finding(Verdict.WARN, words) for words in refused]
-    return None, None
+    return tuple(found)
 
 
 def _not_corrected(acquisition: Acquisition, path: Path) -> Acquisition:

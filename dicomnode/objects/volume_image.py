@@ -20,7 +20,7 @@ MU_STEP_PER_CM = 1e-4  # water, 0.15 /cm, is stored as 1500
 _UNIT_WORDS = {
     Unit.COUNTS: "counts",
     Unit.PROPORTIONAL_COUNTS: "proportional counts",
-    Unit.PER_CM: "linear attenuation coefficient at 140.5 keV",
+    Unit.PER_CM: "linear attenuation coefficient",
     Unit.HOUNSFIELD: "Hounsfield units",
 }
 # at most 16 letters
@@ -53,11 +53,11 @@ class Placement:
         return cls(spacing, [float(v) for v in (*row, *column)], [float(v) for v in affine[:3, 3]])
 
 
-def volume_image(volume: Volume) -> Dataset:
+def volume_image(volume: Volume, energy_kev: float = 140.5) -> Dataset:
     """Return pixels, slice vector, distances and the value mapping of a volume (PS3.3 C.8.4.15, NM Reconstruction).
 
-    The position is not in it: an NM image keeps it in its detector item (`Placement`). Raises StudyUnsuitable if the
-    grid's axes aren't perpendicular.
+    `energy_kev` is that of the photons which an attenuation map is for. The position is not in it: an NM image keeps it
+    in its detector item (`Placement`). Raises StudyUnsuitable if the grid's axes aren't perpendicular.
     """
     grid = volume.grid
     stored, step = whole_numbers(volume.values, MU_STEP_PER_CM if volume.unit is Unit.PER_CM else None)
@@ -71,7 +71,7 @@ def volume_image(volume: Volume) -> Dataset:
         PixelSpacing=[grid.voxel_mm[1], grid.voxel_mm[2]],
         SliceThickness=grid.voxel_mm[0],
         SpacingBetweenSlices=Placement.of(grid).spacing_mm,
-        RealWorldValueMappingSequence=[value_mapping(step, volume.unit, int(stored.max()))],
+        RealWorldValueMappingSequence=[value_mapping(step, volume.unit, int(stored.max()), energy_kev)],
     )
     return ds
 
@@ -88,16 +88,17 @@ def whole_numbers(values: NDArray[np.float32], step: float | None) -> tuple[NDAr
     return np.rint(kept / step).astype(np.uint16), step
 
 
-def value_mapping(step: float, unit: Unit, highest: int) -> Dataset:
+def value_mapping(step: float, unit: Unit, highest: int, energy_kev: float = 140.5) -> Dataset:
     """Return one item of Real World Value Mapping: stored value x step (PS3.3 C.7.6.16.2.11)."""
+    words = _UNIT_WORDS[unit] + (f" at {energy_kev:g} keV" if unit is Unit.PER_CM else "")
     item = dataset(
         RealWorldValueFirstValueMapped=0,
         RealWorldValueLastValueMapped=max(highest, 1),
         RealWorldValueIntercept=0.0,
         RealWorldValueSlope=step,
-        LUTExplanation=_UNIT_WORDS[unit],
+        LUTExplanation=words,
         LUTLabel=_UNIT_LABELS[unit],
-        MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", _UNIT_WORDS[unit])],
+        MeasurementUnitsCodeSequence=[code(unit.value, "UCUM", words)],
     )
     if unit in _QUANTITIES:
         quantity = dataset(

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipelines.contract import Finding, MapSource, PipelineInput, Verdict
+from pipelines.cardiac.left_ventricle import NoHeartFound, find_left_ventricle
+from pipelines.contract import Finding, MapCandidate, MapSource, PipelineInput, Verdict
+from pipelines.geometry import Float
 from pipelines.images import UnsuitableAcquisition, Volume
 from pipelines.networks.model_card import ModelCard
 from pipelines.networks.mu_map_predict import load_mu_map_model, predict_mu_map
+from pipelines.perfusion.measured_map import LaidMap, laid_map
 from pipelines.perfusion.options import AUTO, FROM_CT, FROM_NETWORK, FROM_VENDOR, AttenuationOptions
-from pipelines.physics.attenuation import (
-    DENSEST_HU,
-    TECHNETIUM_KEV,
-    check_mu_map,
-    mu_from_hounsfield,
-    photon_energy_kev,
-    resample,
-    share_of_metal,
-)
-from pipelines.quality.map_guard import moved_findings
+from pipelines.perfusion.photons import Photons
+from pipelines.physics.attenuation import TECHNETIUM_KEV, resample
+from pipelines.quality.map_guard import wall_places_mm
+from pipelines.quality.map_place import MOST_OUTSIDE, Extent, ends_in_heart_words, most_outside
 from pipelines.reconstruction.emission_images import EmissionImages
-from pipelines.registration.rigid import Registration, register
+from pipelines.registration.rigid import Registration
 
 _NAMED = {MapSource.CT: "CT", MapSource.VENDOR: "attenuation map"}
-_SOME_METAL = 1e-4  # of the body: a pacemaker's wire
 _SOURCES = {FROM_CT: MapSource.CT, FROM_VENDOR: MapSource.VENDOR, FROM_NETWORK: MapSource.NETWORK}
 
 
@@ -35,141 +33,142 @@ class AttenuationMap:
     why: str  # this source, in words
     made: str  # how, in words
     mu_map: Volume  # 1/cm, with the table where it is known
-    registration: Registration | None = None  # of CT or vendor's map, where it was asked for
+    energy_kev: float = TECHNETIUM_KEV  # of the photons that it is for
+    registration: Registration | None = None  # of CT or vendor's map, where it was moved
+    extents: tuple[Extent, ...] = ()  # of CT or vendor's map, see `LaidMap`
+    outside: float = math.nan  # the share of the left ventricle's wall beyond them; NaN: no heart was found yet
+    key: str = ""  # of the candidate that it was made of
     card: ModelCard | None = None  # of the network
     members: tuple[Volume, ...] = ()  # each network's own map
     findings: tuple[Finding, ...] = ()
+    assumptions: tuple[str, ...] = ()
 
 
 def attenuation_map(
-    pipeline_input: PipelineInput, images: EmissionImages, options: AttenuationOptions, device: str
+    pipeline_input: PipelineInput,
+    images: EmissionImages,
+    not_corrected: Volume,
+    options: AttenuationOptions,
+    device: str,
 ) -> AttenuationMap:
-    """Return the map for a reconstruction (on the grid of `images`).
+    """Return the map for a reconstruction (on the grid of `images`); in `not_corrected` the heart is looked for.
 
-    Where the rule leaves the choice open, what can't be used is told and the next source is taken. Raises
+    Candidates are tried in their order; what can't be used is told and the next is taken, the network at last where
+    the rule leaves the choice open. Where it doesn't, a map that ends in the heart is returned, to be held. Raises
     UnsuitableAcquisition when the study doesn't hold what the rule asks for or it is no map, WeightsError without the
     network's files.
     """
-    source, why = chosen_source(pipeline_input, options)
-    if source is MapSource.NETWORK:
-        return _predicted(images, options, why, device)
-    try:
-        return _measured(pipeline_input, source, why, images, options)
-    except UnsuitableAcquisition as error:
-        if options.map != AUTO:
-            raise
-        left = replace(pipeline_input, ct=None, mu_map=None if source is MapSource.VENDOR else pipeline_input.mu_map)
-        refused = Finding(Verdict.WARN, f"the study's own {_NAMED[source]} is not used: {error}")
-    found = attenuation_map(left, images, options, device)
-    return replace(found, why=f"its own {_NAMED[source]} can't be used", findings=(refused, *found.findings))
-
-
-def chosen_source(pipeline_input: PipelineInput, options: AttenuationOptions) -> tuple[MapSource, str]:
-    """Return where the map comes from, and why from there.
-
-    Raises UnsuitableAcquisition when the rule asks for a source that the study doesn't hold.
-    """
-    held = {MapSource.CT: pipeline_input.ct is not None, MapSource.VENDOR: pipeline_input.mu_map is not None}
-    if options.map != AUTO:
-        source = _SOURCES[options.map]
-        if not held.get(source, True):
-            words = f"the rule asks for the study's own {_NAMED[source]} (map = {options.map}); it has none"
-            raise UnsuitableAcquisition(words)
-        return source, f"the rule asks for it (map = {options.map})"
-    if held[MapSource.CT]:
-        return MapSource.CT, "the study holds a CT"
-    if held[MapSource.VENDOR]:
-        return MapSource.VENDOR, "the study holds an attenuation map and no CT"
-    return MapSource.NETWORK, "the study holds neither a CT nor an attenuation map"
-
-
-def _measured(
-    pipeline_input: PipelineInput,
-    source: MapSource,
-    why: str,
-    images: EmissionImages,
-    options: AttenuationOptions,
-) -> AttenuationMap:
-    mu_map, made = _as_it_came(pipeline_input, source)
-    check_mu_map(mu_map, _energy_kev(pipeline_input))
-    metal = _metal(pipeline_input, source)
-    grid, same_frame = images.levels[-1].grid, _shares_frame(pipeline_input, source)
-    if not options.registration:
-        _check_place(pipeline_input, source)
-        words = f"{made}, laid over the emission as it came"
-        told = (*metal, *_unregistered(same_frame))
-        return AttenuationMap(source, why, words, resample(mu_map, grid), findings=told)
-    registration = register(mu_map, images.levels[-1], same_frame=same_frame)
-    moved = resample(registration.apply(mu_map), grid)
-    findings = moved_findings(
-        registration.moved_mm,
-        registration.turned_deg,
-        registration.agreement_before,
-        registration.agreement_after,
-        same_frame=same_frame,
-    )
-    return AttenuationMap(
-        source, why, f"{made}, rigidly registered to the emission", moved, registration, findings=(*metal, *findings)
-    )
-
-
-def _as_it_came(pipeline_input: PipelineInput, source: MapSource) -> tuple[Volume, str]:
-    if source is MapSource.CT and pipeline_input.ct is not None:
-        energy_kev = _energy_kev(pipeline_input)
+    candidates = _candidates(pipeline_input, options)
+    wall_mm = _wall_mm(not_corrected, options) if candidates else None
+    photons, placed = Photons.of(pipeline_input.acquisition), pipeline_input.acquisition.position_known
+    refused: list[Finding] = []
+    short: list[tuple[AttenuationMap, Finding]] = []  # what ends in the heart, and its refusal
+    for candidate in candidates:
+        why = _why(candidate, options, refused)
+        same_frame = placed and (candidate.source is not MapSource.CT or pipeline_input.ct_shares_frame)
         try:
-            mu_map = mu_from_hounsfield(pipeline_input.ct, energy_kev)
-        except ValueError as error:
-            raise UnsuitableAcquisition(f"the CT can't be turned into an attenuation map: {error}") from None
-        return mu_map, f"from CT, at {energy_kev:g} keV"
-    if source is MapSource.VENDOR and pipeline_input.mu_map is not None:
-        return pipeline_input.mu_map, "the vendor's own"
-    raise UnsuitableAcquisition(f"the study holds no map for {source.value}")
+            if not placed:
+                _check_registered(candidate, options)
+            laid = laid_map(candidate, images.levels[-1], photons.energy_kev, options, same_frame=same_frame)
+        except UnsuitableAcquisition as error:
+            refused.append(_refusal(candidate, str(error)))
+            continue
+        found = _measured(candidate, laid, why, images, wall_mm, photons)
+        if math.isnan(found.outside) or found.outside <= MOST_OUTSIDE:
+            return replace(found, findings=(*refused, *found.findings))
+        refused.append(_refusal(candidate, ends_in_heart_words(found.outside)))
+        short.append((found, refused[-1]))
+    if options.map in (AUTO, FROM_NETWORK):
+        return _predicted(images, options, device, photons, refused)
+    if short:
+        found, its_own = short[0]
+        held = Finding(Verdict.QUARANTINE, f"the rule's map can't be used: {ends_in_heart_words(found.outside)}")
+        others = [one for one in refused if one is not its_own]
+        return replace(found, findings=(held, *others, *found.findings))
+    raise UnsuitableAcquisition("; ".join(one.text for one in refused))
 
 
-def _metal(pipeline_input: PipelineInput, source: MapSource) -> tuple[Finding, ...]:
-    """Return what is to be said of metal in the CT that a map is made of."""
-    share = share_of_metal(pipeline_input.ct) if source is MapSource.CT and pipeline_input.ct is not None else 0.0
-    if share < _SOME_METAL:
-        return ()
-    words = (
-        f"{100 * share:.2g} % of the body in the CT is denser than bone ({DENSEST_HU:g} HU): metal, which counts as "
-        "the densest bone; a CT is blurred about it"
-    )
-    return (Finding(Verdict.PASS, words),)
+def _candidates(pipeline_input: PipelineInput, options: AttenuationOptions) -> tuple[MapCandidate, ...]:
+    """Return what the rule lets be tried. Raises UnsuitableAcquisition when it asks for what the study doesn't hold."""
+    if options.map == AUTO:
+        return pipeline_input.maps
+    source = _SOURCES[options.map]
+    ours = tuple(one for one in pipeline_input.maps if one.source is source)
+    if not ours and source is not MapSource.NETWORK:
+        words = f"the rule asks for the study's own {_NAMED[source]} (map = {options.map}); it has none"
+        raise UnsuitableAcquisition(words)
+    return ours
 
 
-def _energy_kev(pipeline_input: PipelineInput) -> float:
-    """Return the energy of the photons that were imaged; technetium's where the study doesn't say."""
-    projections = pipeline_input.acquisition.projections
-    if projections is None:
-        return TECHNETIUM_KEV
-    return photon_energy_kev(projections.windows[projections.photopeak])
-
-
-def _shares_frame(pipeline_input: PipelineInput, source: MapSource) -> bool:
-    placed = pipeline_input.acquisition.position_known
-    return placed and (source is not MapSource.CT or pipeline_input.ct_shares_frame)
-
-
-def _check_place(pipeline_input: PipelineInput, source: MapSource) -> None:
-    """Raise UnsuitableAcquisition where nothing but the registration could tell how a map lies to the emission."""
-    if not pipeline_input.acquisition.position_known:
+def _check_registered(candidate: MapCandidate, options: AttenuationOptions) -> None:
+    """Raise UnsuitableAcquisition where nobody may say how a map lies to an emission that has lost its place."""
+    if not options.registration and options.map_shift() is None:
         raise UnsuitableAcquisition(
             f"Image Position (Patient): found none that tells where the acquisition lies, so that only a registration "
-            f"could lay the {_NAMED[source]} over it; expected a position from the camera, or a rule that doesn't "
-            "forbid the registration (registration = false)"
+            f"could lay the {_NAMED[candidate.source]} over it; expected a position from the camera, or a rule that "
+            "doesn't forbid the registration (registration = false)"
         )
 
 
-def _unregistered(same_frame: bool) -> tuple[Finding, ...]:
-    if same_frame:
-        words = "the attenuation map was not registered to the emission: the rule says so (registration = false)"
-        return (Finding(Verdict.WARN, words),)
-    words = "the CT was not registered (registration = false), and no frame of reference tells where it lies"
-    return (Finding(Verdict.QUARANTINE, words),)
+def _why(candidate: MapCandidate | None, options: AttenuationOptions, refused: Sequence[Finding]) -> str:
+    """Return why a candidate is used, or the network (None) after those that were refused."""
+    if options.map != AUTO:
+        return f"the rule asks for it (map = {options.map})"
+    if candidate is None:
+        return "the study holds neither a CT nor an attenuation map that can be used"
+    if refused:
+        return "what comes before it can't be used"
+    if candidate.source is MapSource.CT:
+        return "the study holds a CT"
+    return "the study holds an attenuation map and no CT that can be used"
 
 
-def _predicted(images: EmissionImages, options: AttenuationOptions, why: str, device: str) -> AttenuationMap:
+def _wall_mm(not_corrected: Volume, options: AttenuationOptions) -> Float | None:
+    """Return places in the left ventricle's wall, as far as it can be found without a correction."""
+    try:
+        return wall_places_mm(find_left_ventricle(not_corrected, options.guidance()))
+    except NoHeartFound:
+        return None
+
+
+def _name(candidate: MapCandidate) -> str:
+    return candidate.name or f"the study's own {_NAMED[candidate.source]}"
+
+
+def _refusal(candidate: MapCandidate, reason: str) -> Finding:
+    return Finding(Verdict.WARN, f"{_name(candidate)} is not used: {reason}")
+
+
+def _measured(
+    candidate: MapCandidate,
+    laid: LaidMap,
+    why: str,
+    images: EmissionImages,
+    wall_mm: Float | None,
+    photons: Photons,
+) -> AttenuationMap:
+    chosen = candidate.chosen or Finding(Verdict.PASS, f"{_name(candidate)} is used")
+    assumptions = list(candidate.assumptions)
+    if candidate.source is MapSource.VENDOR:
+        assumptions.append(f"the attenuation map is taken as one for {photons.energy_kev:g} keV")
+    return AttenuationMap(
+        candidate.source,
+        why,
+        laid.made,
+        resample(laid.mu_map, images.levels[-1].grid),
+        photons.energy_kev,
+        laid.registration,
+        laid.extents,
+        math.nan if wall_mm is None or not laid.extents else most_outside(laid.extents, wall_mm),
+        candidate.key,
+        findings=(replace(chosen, text=f"{why}: {chosen.text}"), *laid.findings, *photons.findings),
+        assumptions=(*assumptions, *photons.assumptions),
+    )
+
+
+def _predicted(
+    images: EmissionImages, options: AttenuationOptions, device: str, photons: Photons, refused: Sequence[Finding]
+) -> AttenuationMap:
     model = load_mu_map_model(options.model, options.folder)
     found = predict_mu_map(images.levels, images.scatter, model.networks, device, model.voxel_mm)
     card = model.card
@@ -179,4 +178,13 @@ def _predicted(images: EmissionImages, options: AttenuationOptions, why: str, de
         f"mean of {card.members} networks, {card.name} {card.version}, told from {number} "
         f"reconstruction{'s' if number > 1 else ''} {scatter} a scatter window"
     )
-    return AttenuationMap(MapSource.NETWORK, why, made, found.mu_map, card=card, members=found.members)
+    return AttenuationMap(
+        MapSource.NETWORK,
+        _why(None, options, refused),
+        made,
+        found.mu_map,
+        card=card,
+        members=found.members,
+        findings=(*refused, *photons.findings, *photons.against_network),
+        assumptions=photons.assumptions,
+    )

@@ -172,10 +172,14 @@ class AttenuationOptions(Options):
     """What a rule may set for the pipeline `attenuation_correction` besides.
 
     `map` names the mu-map's source; "auto" takes what the study holds: CT, else a vendor's map, else the network.
+    `registration` lays a CT over the emission; a vendor's map was aligned when it was made, so it is only compared,
+    unless `register_vendor_map` says otherwise. `map_shift_mm`, "x, y, z" (LPS, mm), is a person's and replaces both.
     """
 
     map: str = AUTO
-    registration: bool = True  # of CT and vendor's map to the emission
+    registration: bool = True
+    register_vendor_map: bool = False
+    map_shift_mm: str = ""
     model: str = "mu-map"
     models: str = ""  # a folder with a site's own models; empty: those that are shipped
 
@@ -186,10 +190,16 @@ class AttenuationOptions(Options):
         sources = (AUTO, FROM_CT, FROM_VENDOR, FROM_NETWORK)
         if chosen.map not in sources:
             raise ValueError(f"map is {', '.join(sources[:-1])} or {sources[-1]}, not {chosen.map!r}")
-        if not isinstance(chosen.registration, bool):
-            raise ValueError("registration is true or false")
+        if not isinstance(chosen.registration, bool) or not isinstance(chosen.register_vendor_map, bool):
+            raise ValueError("registration and register_vendor_map are true or false")
+        if chosen.map_shift() is not None and chosen.map not in (FROM_CT, FROM_VENDOR):
+            raise ValueError(f"map_shift_mm moves one map: say which by map = {FROM_CT} or {FROM_VENDOR}")
         _check_model(chosen.model, chosen.models)
         return chosen
+
+    def map_shift(self) -> Point | None:
+        """Return how a person moves the map (LPS mm), if so; raises ValueError on what is no shift."""
+        return _place(self.map_shift_mm) if self.map_shift_mm else None
 
     @property
     def folder(self) -> Path | None:

@@ -37,7 +37,7 @@ def mu_from_hounsfield(ct: Volume, energy_kev: float = TECHNETIUM_KEV) -> Volume
     if (metal := share_of_metal(ct)) > _TOO_MUCH_METAL:
         words = f"{100 * metal:.2g} % of the body in the CT is denser than bone ({DENSEST_HU:g} HU)"
         raise UnsuitableAcquisition(f"{words}: these are no Hounsfield units")
-    water = WATER_PER_CM * _coefficient(_WATER, energy_kev) / _coefficient(_WATER, TECHNETIUM_KEV)
+    water = water_per_cm(energy_kev)
     excess = _bone_excess(energy_kev) / _bone_excess(TECHNETIUM_KEV)
     hounsfield = np.minimum(ct.values, DENSEST_HU).astype(np.float64)
     soft = water * (1 + hounsfield / 1000)
@@ -57,6 +57,11 @@ def photon_energy_kev(window: EnergyWindow) -> float:
     if window.upper_kev <= 0 or window.holds(TECHNETIUM_KEV):
         return TECHNETIUM_KEV
     return (window.lower_kev + window.upper_kev) / 2
+
+
+def water_per_cm(energy_kev: float) -> float:
+    """Return the attenuation coefficient of water. Raises ValueError on an energy outside the table."""
+    return WATER_PER_CM * _coefficient(_WATER, energy_kev) / _coefficient(_WATER, TECHNETIUM_KEV)
 
 
 def _bone_excess(energy_kev: float) -> float:

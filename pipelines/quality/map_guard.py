@@ -1,13 +1,13 @@
 """What the guard looks at in a mu-map and in the heart that was corrected with it: anatomy, outline, change, agreement.
 
-Figures of a network's maps are compared with thresholds of its card. Maps that were measured have fixed limits: wide
-ones of anatomy, and how far the registration had to move them.
+Figures of a network's maps are compared with thresholds of its card. Maps that were measured have fixed, wide limits.
+All are meant at technetium's energy: a map of other photons is judged by what it would be there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -17,8 +17,8 @@ from pipelines.cardiac.heart_frame import LeftVentricle
 from pipelines.cardiac.polar_map import PolarMap
 from pipelines.cardiac.sampling import Sampler
 from pipelines.cardiac.segments import segment_means
-from pipelines.contract import Finding, Verdict
 from pipelines.images import Volume
+from pipelines.physics.attenuation import TECHNETIUM_KEV, WATER_PER_CM, water_per_cm
 from pipelines.physics.body_outline import SKIN_PER_CM, body_in_emission, body_in_map, dice, seen_slices
 from pipelines.physics.table import without_table
 from pipelines.quality.guard import QUARANTINE, WARN, Check
@@ -31,10 +31,6 @@ _AROUND_HEART_MM = 60.0  # of its center along the body: the slices whose anatom
 _USUAL_LUNG_SHARE = 0.30  # of the body there; 0.15 to 0.45 are met
 _USUAL_SOFT_PER_CM = 0.153
 _USUAL_LOG_CORRECTION = 1.5  # logarithm of corrected over uncorrected counts: the heart sends a fifth of its photons
-_FAR_MM = (15.0, 25.0)  # remarked, held
-_TURNED_DEG = (5.0, 10.0)
-_WORSE = 0.03  # of the agreement: less is chance
-_LEAST_AGREEMENT = 0.75
 
 CHECKS = (
     Check("lung_share", "the lungs of the attenuation map are too large or too small"),
@@ -77,10 +73,18 @@ class Corrected:
     polar_before: PolarMap | None = None
     polar_after: PolarMap | None = None
     factors: Float | None = None  # what each network's map lets through `[network, place, view]`
+    energy_kev: float = TECHNETIUM_KEV  # of the photons that the map is for
 
 
 def map_figures(corrected: Corrected) -> dict[str, float]:
-    """Return the figures of `CHECKS`; the larger, the stranger. NaN is what could not be told."""
+    """Return the figures of `CHECKS`; the larger, the stranger. NaN is what could not be told.
+
+    Tissue scales with water, the logarithm of what a correction does with tissue: both are brought to technetium's
+    energy. Raises ValueError on an energy for which water's coefficient is not known.
+    """
+    scale = water_per_cm(corrected.energy_kev) / WATER_PER_CM
+    mu_map = corrected.mu_map
+    corrected = replace(corrected, mu_map=replace(mu_map, values=mu_map.values / np.float32(scale)))
     anatomy = _anatomy(corrected)
     before, after = corrected.polar_before, corrected.polar_after
     ratios = np.full(1, np.nan)
@@ -91,8 +95,8 @@ def map_figures(corrected: Corrected) -> dict[str, float]:
     return {
         **anatomy,
         "heart_in_lung": _share_in_lung(corrected),
-        "correction": abs(float(np.log(max(float(ratios.mean()), 1e-9))) - _USUAL_LOG_CORRECTION),
-        "segment_ratio": high / max(low, 1e-9),
+        "correction": abs(float(np.log(max(float(ratios.mean()), 1e-9))) / scale - _USUAL_LOG_CORRECTION),
+        "segment_ratio": (high / max(low, 1e-9)) ** (1.0 / scale),
         "factor_spread_percent": _spread_percent(corrected.factors),
     }
 
@@ -109,29 +113,6 @@ def why_untold(corrected: Corrected) -> str:
     if corrected.ventricle is None:
         return "no left ventricle was found"
     return "map and emission have no slice in common"
-
-
-def moved_findings(
-    moved_mm: float, turned_deg: float, before: float, after: float, *, same_frame: bool = True
-) -> tuple[Finding, ...]:
-    """Return what the registration of a measured map says: how far it was moved and turned, how outlines agree.
-
-    `before` and `after` are Dice coefficients. Without a common frame of reference any way is as good as another, so
-    it is remarked on and only the agreement judged.
-    """
-    words = (
-        f"the attenuation map was moved by {moved_mm:.0f} mm and turned by {turned_deg:.0f}°; the outlines of the body "
-        f"agree to {100 * before:.0f} % before, {100 * after:.0f} % after"
-    )
-    if same_frame and (moved_mm > _FAR_MM[1] or turned_deg > _TURNED_DEG[1]):
-        return (Finding(Verdict.QUARANTINE, f"{words}: more than a patient moves between two scans"),)
-    if after < _LEAST_AGREEMENT or (same_frame and after < before - _WORSE):
-        return (Finding(Verdict.QUARANTINE, f"{words}: the map doesn't fit this patient"),)
-    if not same_frame:
-        words = f"{words}; no frame of reference tells how they lie"
-    if not same_frame or moved_mm > _FAR_MM[0] or turned_deg > _TURNED_DEG[0]:
-        return (Finding(Verdict.WARN, f"{words}: check that the map lies right"),)
-    return (Finding(Verdict.PASS, words),)
 
 
 def _anatomy(corrected: Corrected) -> dict[str, float]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import check_mu_map, resample
+from pipelines.physics.attenuation import TECHNETIUM_KEV, check_mu_map, resample
 from pipelines.physics.collimator import FocalSensitivity
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.osem import Subset, ordered_subsets, osem
@@ -39,15 +39,21 @@ class PracSettings:
     warm_start: bool = True  # from Chang's correction; else from an even activity
 
 
-def prac(uncorrected: Volume, mu_map: Volume, settings: PracSettings | None = None, device: str = "cpu") -> Volume:
+def prac(
+    uncorrected: Volume,
+    mu_map: Volume,
+    settings: PracSettings | None = None,
+    device: str = "cpu",
+    energy_kev: float = TECHNETIUM_KEV,
+) -> Volume:
     """Return the volume corrected for attenuation, on its own grid.
 
     Negative values count as 0. The total grows to what would have been counted without attenuation. Raises
-    UnsuitableAcquisition when the volume is empty or the mu-map can't be one in 1/cm.
+    UnsuitableAcquisition when the volume is empty or the mu-map can't be one in 1/cm for photons of this energy.
     """
     if float(uncorrected.values.max()) <= 0:
         raise UnsuitableAcquisition("the reconstruction to be corrected holds no activity")
-    check_mu_map(mu_map)
+    check_mu_map(mu_map, energy_kev)
     return _prac(uncorrected, mu_map, settings or PracSettings(), device)
 
 

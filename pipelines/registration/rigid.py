@@ -114,6 +114,14 @@ def register(mu_map: Volume, emission: Volume, *, same_frame: bool = True) -> Re
     return replace(found, agreement_before=before, agreement_after=after)
 
 
+def moved_by_hand(mu_map: Volume, emission: Volume, shift_mm: Point) -> Registration:
+    """Return a shift (LPS mm) that a person has chosen, and how the outlines agree without and with it."""
+    coarse, seen = _coarse(mu_map), seen_slices(emission)
+    moved = Registration(shift_mm, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 0.0, 0.0)
+    before, after = (_agreement(one, emission, seen) for one in (coarse, moved.apply(coarse)))
+    return replace(moved, agreement_before=before, agreement_after=after)
+
+
 @dataclass(frozen=True)
 class _Search:
     """Edges of both images, where they count, and the place that is turned about."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.contract import DerivedKind, PipelineInput, PipelineResult, Verdict
+from pipelines.contract import DerivedKind, MapSource, PipelineInput, PipelineResult, Verdict
 from pipelines.images import Projections, Volume
 from pipelines.report.colors import AMBER, FAINT, PALE, VERDICT_COLORS, rgb
 from pipelines.report.facts import fact_blocks, limits_words, no_heart_words, table
@@ -179,7 +179,7 @@ def _mu_map(pipeline_input: PipelineInput, result: PipelineResult) -> Volume | N
     for derived in result.derived:
         if derived.kind is DerivedKind.MU_MAP and isinstance(derived.data, Volume):
             return derived.data
-    return pipeline_input.mu_map
+    return next((one.volume for one in pipeline_input.maps if one.source is MapSource.VENDOR), None)
 
 
 def _denoised(result: PipelineResult) -> Projections | None:

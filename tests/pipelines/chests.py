@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipelines.contract import Acquisition, CardiacState, PatientSex
+from pipelines.contract import Acquisition, CardiacState, MapCandidate, MapSource, PatientSex
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, Volume
 from pipelines.physics.attenuation import WATER_PER_CM
@@ -92,3 +92,9 @@ def _expected() -> Float:
 def an_acquisition(gates: int = 1, windows: int = 1) -> Acquisition:
     """Return the projections of a woman under stress."""
     return Acquisition("1.2.3", projections(gates, windows), state=CardiacState.STRESS, sex=PatientSex.FEMALE)
+
+
+def measured(ct: Volume | None = None, mu_map: Volume | None = None) -> tuple[MapCandidate, ...]:
+    """Return what a study holds of maps, in the order in which they are tried."""
+    both = ((MapSource.CT, ct), (MapSource.VENDOR, mu_map))
+    return tuple(MapCandidate(source, volume) for source, volume in both if volume is not None)

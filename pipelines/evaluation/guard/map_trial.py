@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines import attenuation_correction
-from pipelines.contract import PipelineInput
+from pipelines.contract import MapCandidate, MapSource, PipelineInput
 from pipelines.evaluation.guard.map_damage import MAP_KINDS, MEASURED, MapKind, MapPresented, measured, sound
 from pipelines.evaluation.guard.map_faults import faulty_map_networks
 from pipelines.evaluation.guard.studies import make
@@ -46,13 +46,15 @@ def _outcome(shown: MapPresented, voxel_mm: float, order: Order) -> Outcome:
     """Run the whole pipeline on what is presented."""
     options: dict[str, str | bool] = {
         "map": "network" if shown.measured is None else "vendor",
+        "register_vendor_map": True,  # it stands for a CT's
         "model": order.model,
         "models": str(order.models or ""),
     }
     projections = shown.acquisition.projections
     if projections is None:
         raise ValueError("the trial's studies have projections")
-    presented = PipelineInput(shown.acquisition, mu_map=shown.measured, options=options)
+    maps = () if shown.measured is None else (MapCandidate(MapSource.VENDOR, shown.measured),)
+    presented = PipelineInput(shown.acquisition, maps, options)
     try:
         with faulty_map_networks(shown.fault, natural_grid(projections.geometry), voxel_mm, shown.only_first):
             result = attenuation_correction.run(presented, "cpu")

@@ -21,6 +21,7 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
+    MapCandidate,
     MapSource,
     Model,
     PipelineInput,
@@ -60,11 +61,11 @@ def attenuation_corrected(
     models = (MAP_NETWORK,) if source_of_map is MapSource.NETWORK else ()
     provenance = Provenance("attenuation_correction", "1", _SETTINGS, models=models, map_source=source_of_map)
     result = PipelineResult(derived, provenance, _FINDINGS, hearts=two_hearts(), page=a_page())
-    given = PipelineInput(
-        read_acquisition(source),
-        ct=a_ct() if source_of_map is MapSource.CT else None,
-        mu_map=_mu_map() if source_of_map is MapSource.VENDOR else None,
-    )
+    candidates = {
+        MapSource.CT: (MapCandidate(MapSource.CT, a_ct()),),
+        MapSource.VENDOR: (MapCandidate(MapSource.VENDOR, _mu_map()),),
+    }
+    given = PipelineInput(read_acquisition(source), candidates.get(source_of_map, ()))
     return derived_instances([source, *maps], given, result, _context("attenuation_correction"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
@@ -27,10 +28,10 @@ def spect_ct(tmp_path: Path) -> RunSources:
 
 
 def made_with(
-    sources: RunSources, map_source: MapSource, findings: tuple[Finding, ...] = ()
+    sources: RunSources, map_source: MapSource, findings: tuple[Finding, ...] = (), **made_so: Any
 ) -> dict[str, DerivedInstance]:
     result = a_result(*KINDS)
-    provenance = replace(result.provenance, corrections=("SCAT",), map_source=map_source)
+    provenance = replace(result.provenance, corrections=("SCAT",), map_source=map_source, **made_so)
     result = replace(result, provenance=provenance, findings=findings or result.findings)
     made = derived_instances(sources.paths, read_input(sources, CONTEXT.options), result, CONTEXT)
     return {instance.kind: instance for instance in made}
@@ -98,6 +99,23 @@ def test_lists_of_series_tell_where_the_map_came_from(
     made = made_with(spect_ct, source)
     assert dataset(made["attenuation-corrected reconstruction"]).SeriesDescription == recon
     assert dataset(made["attenuation map"]).SeriesDescription == shown
+
+
+def test_of_two_cts_only_the_one_that_was_used_is_named(tmp_path: Path) -> None:
+    source = acquisition(tmp_path)
+    sources = run_sources(source, uid(source), [*ct(tmp_path), *ct(tmp_path, "Thorax", 3)])
+    first, second = read_input(sources, {}).maps
+    for used, series in zip((first, second), sources.choice.ct, strict=True):
+        made = made_with(sources, MapSource.CT, map_key=used.key)
+        assert named(dataset(made["attenuation map"])) == {sources.uid, *series.uids}
+
+
+def test_a_map_for_other_photons_says_so_in_lists_and_in_its_values(spect_ct: RunSources) -> None:
+    mu_map = dataset(made_with(spect_ct, MapSource.CT, map_energy_kev=71.0)["attenuation map"])
+    assert mu_map.SeriesDescription == "Stress attenuation map 71 keV of CT"
+    (mapping,) = mu_map.RealWorldValueMappingSequence
+    assert mapping.LUTExplanation == "linear attenuation coefficient at 71 keV"
+    assert mapping.MeasurementUnitsCodeSequence[0].CodeMeaning == "linear attenuation coefficient at 71 keV"
 
 
 @pytest.mark.parametrize("source", MapSource)

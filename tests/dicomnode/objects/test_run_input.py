@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.run_input import read_input, run_sources
-from pipelines.contract import PipelineInput, Verdict
+from pipelines.contract import Finding, MapSource, PipelineInput, Verdict
 from pipelines.images import Unit
 from tests.dicomnode.objects.acquisitions import detector
 from tests.dicomnode.objects.spect_ct import WHOLE, acquisition, ct, reconstruction, uid, vendor_map
@@ -23,19 +24,18 @@ def seen(source: Path, *companions: Path, **options: str) -> PipelineInput:
 def test_an_acquisition_alone_is_all_there_is(tmp_path: Path) -> None:
     given = seen(acquisition(tmp_path))
     assert given.acquisition.projections is not None
-    assert (given.ct, given.mu_map, given.findings) == (None, None, ())
+    assert (given.maps, given.findings) == ((), ())
 
 
 def test_ct_and_map_come_with_it_and_the_choice_is_told(tmp_path: Path) -> None:
     given = seen(acquisition(tmp_path), *ct(tmp_path), vendor_map(tmp_path))
-    assert given.ct is not None
-    assert (given.ct.unit, given.ct.grid.shape) == (Unit.HOUNSFIELD, WHOLE.shape)
-    assert given.mu_map is not None
-    assert given.mu_map.unit is Unit.PER_CM
+    by_ct, by_vendor = given.maps
+    assert (by_ct.source, by_ct.volume.unit, by_ct.volume.grid.shape) == (MapSource.CT, Unit.HOUNSFIELD, WHOLE.shape)
+    assert (by_vendor.source, by_vendor.volume.unit) == (MapSource.VENDOR, Unit.PER_CM)
     assert given.ct_shares_frame
-    assert [(one.verdict, one.text) for one in given.findings] == [
-        (Verdict.PASS, "the CT of series 2 (CT for AC), 6 slices is used")
-    ]
+    assert by_ct.name == "the CT of series 2 (CT for AC), 6 slices"
+    assert by_ct.chosen == Finding(Verdict.PASS, "the CT of series 2 (CT for AC), 6 slices is used")
+    assert given.findings == ()  # which of them is used, nobody knows yet
 
 
 def test_why_an_acquisition_was_taken_is_told_with_or_without_a_map(tmp_path: Path) -> None:
@@ -56,21 +56,38 @@ def test_sources_name_all_that_could_be_used_the_acquisition_first(tmp_path: Pat
 def test_a_ct_with_a_gap_does_not_lose_the_study_and_the_report_says_so(tmp_path: Path) -> None:
     slices = ct(tmp_path)
     given = seen(acquisition(tmp_path), *slices[:2], *slices[3:], vendor_map(tmp_path))
-    assert given.ct is None
-    assert given.mu_map is not None
-    refused, used = given.findings
+    (left,), (refused,) = given.maps, given.findings
     assert refused.verdict is Verdict.WARN
     assert "the CT of series 2 (CT for AC), 5 slices can't be used: between the CT slices at" in refused.text
-    assert used.text == "the attenuation map of series 8 (Stress map) is used"
+    assert left.chosen == Finding(Verdict.PASS, "the attenuation map of series 8 (Stress map) is used")
 
 
 def test_the_next_ct_is_taken_where_the_best_can_not_be_read(tmp_path: Path) -> None:
     broken = ct(tmp_path, RescaleSlope=0)
     whole = ct(tmp_path, "Thorax", number=3)
     given = seen(acquisition(tmp_path), *broken, *whole)
-    assert given.ct is not None
-    assert [one.verdict for one in given.findings] == [Verdict.WARN, Verdict.PASS]
-    assert "series 3 (Thorax), 6 slices is used" in given.findings[1].text
+    assert [one.name for one in given.maps] == ["the CT of series 3 (Thorax), 6 slices"]
+    assert [one.verdict for one in given.findings] == [Verdict.WARN]
+
+
+def test_two_cts_that_can_be_read_are_handed_over_the_best_first(tmp_path: Path) -> None:
+    others = [path for hours in (1, 2) for path in ct(tmp_path, "Thorax", hours + 1, later=timedelta(hours=hours))]
+    given = seen(acquisition(tmp_path), *others, *ct(tmp_path, number=4))
+    assert [one.name[:20] for one in given.maps] == ["the CT of series 4 (", "the CT of series 2 ("]
+    assert given.maps[0].chosen is not None
+    assert "series 2 (Thorax), 6 slices isn't named as" in given.maps[0].chosen.text
+    assert given.findings == ()
+
+
+def test_what_a_vendors_map_leaves_unsaid_comes_with_it(tmp_path: Path) -> None:
+    def lost(ds: Dataset) -> None:
+        del ds.DetectorInformationSequence[0].ImagePositionPatient
+
+    mu_map = vendor_map(tmp_path)
+    assert seen(acquisition(tmp_path), mu_map).maps[0].assumptions == ()
+    mu_map.write_bytes(changed(mu_map.read_bytes(), lost))
+    (assumed,) = seen(acquisition(tmp_path), mu_map).maps[0].assumptions
+    assert assumed == "Image Position (Patient) is not stated: the volume's middle was put at the origin"
 
 
 def test_a_rule_that_insists_on_the_ct_holds_the_study_with_the_reason(tmp_path: Path) -> None:
@@ -92,7 +109,7 @@ def test_what_a_reconstruction_does_not_say_is_assumed_aloud(tmp_path: Path) -> 
 
 def test_a_map_without_a_unit_is_no_map(tmp_path: Path) -> None:
     given = seen(acquisition(tmp_path), vendor_map(tmp_path, RealWorldValueMappingSequence=[]))
-    assert given.mu_map is None
+    assert given.maps == ()
     assert "Measurement Units of the attenuation map: found nothing" in given.findings[0].text
 
 
@@ -103,12 +120,14 @@ def test_a_ct_shares_no_frame_with_an_acquisition_of_which_nobody_knows_where_it
     source = acquisition(tmp_path)
     source.write_bytes(changed(source.read_bytes(), detector(ImagePositionPatient=position)))
     given = seen(source, *ct(tmp_path))
-    assert given.ct is not None
+    assert [one.source for one in given.maps] == [MapSource.CT]
     assert not given.acquisition.position_known
     assert not given.ct_shares_frame
     told = [(one.verdict, "only the registration tells" in one.text) for one in given.findings]
     assert (Verdict.WARN, True) in told
-    assert "doesn't hold the heart" not in given.findings[0].text  # where that is isn't known
+    chosen = given.maps[0].chosen
+    assert chosen is not None
+    assert "doesn't hold the heart" not in chosen.text  # where that is isn't known
 
 
 def test_a_reconstruction_whose_corner_lies_at_zero_has_lost_its_place(tmp_path: Path) -> None:
@@ -124,17 +143,13 @@ def test_where_an_acquisition_lies_is_no_matter_while_there_is_nothing_to_lay_ov
     assert seen(source).findings == ()
 
 
-def test_what_is_assumed_of_a_camera_s_map_stands_among_the_checks(tmp_path: Path) -> None:
+def test_a_private_scale_is_among_what_is_assumed_of_a_cameras_map(tmp_path: Path) -> None:
     def by_ge(ds: Dataset) -> None:
         ds.RealWorldValueMappingSequence = []
         ds.private_block(0x0011, "GEMS_GENIE_1", create=True).add_new(0x3B, "FD", 1e-4)
 
     mu_map = vendor_map(tmp_path)
     mu_map.write_bytes(changed(mu_map.read_bytes(), by_ge))
-    given = seen(acquisition(tmp_path), mu_map)
-    assert given.mu_map is not None
-    assert [one.text for one in given.findings] == [
-        "the attenuation map of series 8 (Stress map) is used",
-        "of the attenuation map of series 8 (Stress map): stored values were multiplied by GE's private Pixel Scale "
-        "0.0001",
-    ]
+    assert seen(acquisition(tmp_path), mu_map).maps[0].assumptions == (
+        "stored values were multiplied by GE's private Pixel Scale 0.0001",
+    )

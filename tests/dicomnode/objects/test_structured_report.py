@@ -25,7 +25,7 @@ from dicomnode.objects.structured_report import write_structured_report
 from dicomnode.objects.virtual_study import VirtualStudy
 from dicomnode.study import DerivedInstance
 from pipelines.cardiac.gated_function import GatedFunction
-from pipelines.contract import CardiacState, DerivedKind, MapSource, PipelineInput, PipelineResult
+from pipelines.contract import CardiacState, DerivedKind, MapCandidate, MapSource, PipelineInput, PipelineResult
 from tests.dicomnode.objects.results import ALL, CONTEXT, a_result, a_volume, dataset, derive
 from tests.dicomnode.objects.small_hearts import POPULATION, limits, two_hearts
 from tests.dicomnode.objects.validator import errors_in
@@ -243,7 +243,8 @@ def test_each_heart_says_how_attenuation_was_corrected_whatever_else_was_at_hand
     path.write_bytes(a_tomo())
     result = a_result(DerivedKind.SHORT_AXIS, DerivedKind.CORRECTED_SHORT_AXIS)
     result = replace(result, provenance=replace(result.provenance, map_source=source))
-    made = derived_instances([path], PipelineInput(read_acquisition(path), ct=a_volume()), result, CONTEXT)
+    at_hand = (MapCandidate(MapSource.CT, a_volume()),)
+    made = derived_instances([path], PipelineInput(read_acquisition(path), at_hand), result, CONTEXT)
     assert codes_of(dataset(made[2]), codes.ATTENUATION_METHOD) == [method, "122729"]
 
 

@@ -12,7 +12,7 @@ from pipelines.images import UnsuitableAcquisition, Volume
 from pipelines.perfusion.attenuation_map import AttenuationMap, attenuation_map
 from pipelines.perfusion.options import AttenuationOptions
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images
-from tests.pipelines.chests import a_ct, a_mu_map, an_acquisition
+from tests.pipelines.chests import a_ct, a_mu_map, an_acquisition, measured
 from tests.pipelines.mu_map_models import a_mu_map_model
 
 
@@ -27,13 +27,18 @@ def laid_over(
     images: EmissionImages, ct: Volume, mu_map: Volume | None = None, **options: OptionValue
 ) -> AttenuationMap:
     """Return the map that is used of an acquisition of which nobody knows where it lies."""
-    given = PipelineInput(replace(an_acquisition(), position_known=False), ct, mu_map)
-    return attenuation_map(given, images, AttenuationOptions.of(options), "cpu")
+    given = PipelineInput(replace(an_acquisition(), position_known=False), measured(ct, mu_map))
+    return attenuation_map(given, images, images.levels[-1], AttenuationOptions.of(options), "cpu")
 
 
 def test_without_a_known_place_the_registration_decides_however_far_it_moves(images: EmissionImages) -> None:
-    (finding,) = laid_over(images, a_ct((0.0, 28.0, 0.0))).findings  # with a known place this is held
+    _, finding = laid_over(images, a_ct((0.0, 28.0, 0.0))).findings  # with a known place this is held
     assert finding.verdict is Verdict.WARN
+    assert "no frame of reference tells how they lie" in finding.text
+
+
+def test_without_a_known_place_a_vendors_map_is_registered_as_well(images: EmissionImages) -> None:
+    assert laid_over(images, a_ct(), a_mu_map(), map="vendor").registration is not None
 
 
 @pytest.mark.parametrize("source", ["ct", "vendor"])

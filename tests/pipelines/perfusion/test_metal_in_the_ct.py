@@ -12,7 +12,7 @@ from pipelines.images import EnergyWindow, Unit, Volume
 from pipelines.perfusion.attenuation_map import AttenuationMap, attenuation_map
 from pipelines.perfusion.options import AttenuationOptions
 from pipelines.reconstruction.emission_images import EmissionImages
-from tests.pipelines.chests import a_ct, a_mu_map, an_acquisition, projections
+from tests.pipelines.chests import a_ct, a_mu_map, an_acquisition, measured, projections
 
 OPTIONS = AttenuationOptions.of({"registration": False})
 TECHNETIUM, THALLIUM = EnergyWindow(126.45, 154.55, "Tc99m"), EnergyWindow(64.0, 78.0, "Tl201")
@@ -30,7 +30,8 @@ def with_metal(voxels: int, hounsfield: float = 20000.0) -> Volume:
 def map_from(ct: Volume, window: EnergyWindow = TECHNETIUM, mu_map: Volume | None = None) -> AttenuationMap:
     acquisition = replace(an_acquisition(), projections=replace(projections(), windows=(window,)))
     image = Volume(np.ones_like(a_mu_map().values), a_mu_map().grid, Unit.PROPORTIONAL_COUNTS)
-    return attenuation_map(PipelineInput(acquisition, ct, mu_map), EmissionImages((image,)), OPTIONS, "cpu")
+    given = PipelineInput(acquisition, measured(ct, mu_map))
+    return attenuation_map(given, EmissionImages((image,)), image, OPTIONS, "cpu")
 
 
 @pytest.mark.parametrize("window", [TECHNETIUM, THALLIUM])

@@ -37,7 +37,10 @@ def test_a_wrong_option_is_refused(options: dict[str, OptionValue], words: str) 
     ("options", "words"),
     [
         ({"map": "mri"}, "map is auto, ct, vendor or network, not 'mri'"),
-        ({"registration": 1}, "registration is true or false"),
+        ({"registration": 1}, "registration and register_vendor_map are true or false"),
+        ({"register_vendor_map": "yes"}, "registration and register_vendor_map are true or false"),
+        ({"map_shift_mm": "3 mm", "map": "ct"}, 'a place is "x, y, z" in mm'),
+        ({"map_shift_mm": "1, 2, 3"}, "map_shift_mm moves one map: say which by map = ct or vendor"),
         ({"model": "../mu-map"}, "a name of letters"),
         ({"dose_fraction": 0.5}, "no option dose_fraction"),
     ],

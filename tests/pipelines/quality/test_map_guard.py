@@ -12,14 +12,13 @@ from pipelines.cardiac.heart_frame import LeftVentricle, Spheroid
 from pipelines.cardiac.polar_map import PolarMap, polar_map
 from pipelines.contract import Verdict
 from pipelines.images import Unit, Volume
-from pipelines.physics.attenuation import resample
+from pipelines.physics.attenuation import WATER_PER_CM, resample, water_per_cm
 from pipelines.quality.guard import judge
 from pipelines.quality.map_guard import (
     MEASURED_CHECKS,
     MEASURED_LIMITS,
     Corrected,
     map_figures,
-    moved_findings,
     wall_places_mm,
     why_untold,
 )
@@ -115,21 +114,23 @@ def test_places_lie_on_the_wall_between_apex_and_valve_plane() -> None:
     assert len(places) > 100
 
 
-@pytest.mark.parametrize(
-    ("moved", "turned", "before", "after", "same_frame", "verdict", "words"),
-    [
-        (4.0, 1.0, 0.93, 0.96, True, Verdict.PASS, "agree to 93 % before, 96 % after"),
-        (18.0, 1.0, 0.90, 0.96, True, Verdict.WARN, "check that the map lies right"),
-        (4.0, 7.0, 0.90, 0.96, True, Verdict.WARN, "turned by 7°"),
-        (30.0, 1.0, 0.80, 0.96, True, Verdict.QUARANTINE, "more than a patient moves"),
-        (4.0, 1.0, 0.96, 0.90, True, Verdict.QUARANTINE, "doesn't fit this patient"),
-        (4.0, 1.0, 0.60, 0.70, True, Verdict.QUARANTINE, "doesn't fit this patient"),
-        (300.0, 1.0, 0.0, 0.96, False, Verdict.WARN, "no frame of reference tells"),
-    ],
-)
-def test_a_registration_is_judged_by_how_far_it_went_and_how_well_outlines_agree(
-    moved: float, turned: float, before: float, after: float, same_frame: bool, verdict: Verdict, words: str
-) -> None:
-    (finding,) = moved_findings(moved, turned, before, after, same_frame=same_frame)
-    assert finding.verdict is verdict
-    assert words in finding.text
+@pytest.mark.parametrize("energy_kev", [71.0, 159.0])
+def test_a_map_for_other_photons_is_judged_as_it_would_be_for_technetiums(energy_kev: float) -> None:
+    share = water_per_cm(energy_kev) / WATER_PER_CM
+    before = sound().polar_before
+    assert isinstance(before, PolarMap)
+    lopsided = before.counts * np.linspace(3.0, 6.0, before.counts.shape[1])
+    technetium = figures(polar_after=replace(before, counts=lopsided))
+    other = figures(
+        mu_map=scaled(share),
+        energy_kev=energy_kev,
+        polar_after=replace(before, counts=before.counts * (lopsided / before.counts) ** share),
+    )
+    assert other == pytest.approx(technetium, abs=0.03, nan_ok=True)
+    unaware = figures(mu_map=scaled(share))
+    assert unaware["soft_tissue"] > technetium["soft_tissue"] + 0.02
+
+
+def test_photons_that_no_table_knows_can_not_be_judged() -> None:
+    with pytest.raises(ValueError, match="511 keV"):
+        figures(energy_kev=511.0)

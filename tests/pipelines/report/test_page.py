@@ -13,6 +13,7 @@ from pipelines.contract import (
     Derived,
     DerivedKind,
     Finding,
+    MapCandidate,
     MapSource,
     Measurement,
     PipelineInput,
@@ -69,7 +70,7 @@ PAGES: dict[str, tuple[PipelineInput, PipelineResult]] = {
             more=(Derived(DerivedKind.DENOISED_PROJECTIONS, projections(height=0.5), "network"),),
         ),
     ),
-    "one heart with a mu-map": (replace(asked(), mu_map=MU_MAP), result(heart())),
+    "one heart with a mu-map": (replace(asked(), maps=(MapCandidate(MapSource.VENDOR, MU_MAP),)), result(heart())),
     "one denoised heart": (
         asked(), result(heart(), more=(Derived(DerivedKind.DENOISED_PROJECTIONS, projections(), "network"),))
     ),
