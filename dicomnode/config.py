@@ -40,6 +40,7 @@ class NodeSettings(Section):
     quiet_s: Annotated[float, Field(ge=0)] = 30  # a study is quiet when nothing came, and nobody sends it, for so long
     max_associations: Annotated[int, Field(ge=1)] = 16  # at the same time
     max_pdu: Annotated[int, Field(ge=4096, le=1_048_576)] = 131072
+    receive_memory_gb: Annotated[float, Field(ge=0.01)] | None = None  # of instances on their way to the disk
     require_known_peers: bool = True  # only [[peers]] may associate
     min_free_gb: Annotated[float, Field(ge=0)] = 5  # less room: instances are refused with A700
 

@@ -22,6 +22,7 @@ from dicomnode.config import Config
 from dicomnode.engine.choice import engine_of, lanes
 from dicomnode.errors import ConfigurationError, TransientFault
 from dicomnode.network.listener import Listener
+from dicomnode.network.memory import ReceivingMemory, receiving_memory
 from dicomnode.network.probe import is_answering
 from dicomnode.network.storage import Receive
 from dicomnode.objects.keywords import rule_keywords
@@ -140,11 +141,12 @@ class Node:
             node_version(),
         )  # fmt: skip
         receive = self._watch.metrics.counting_receive(self._receive)
-        self._road = self._make_road(receive)
+        memory = receiving_memory(self.config.node)
+        self._road = self._make_road(receive, memory)
         self._recover(self._started_at)
         self._listener = Listener(
             self.config.node, self.config.known_peers, self.config.tls, receive, self._receiver.associations.closed,
-            self._road.commitment_service(), self._watch.rejected,
+            self._road.commitment_service(), self._watch.rejected, memory,
         )  # fmt: skip
         self._page = open_page(
             lambda: self.config, self.journal, self.outbox, self._receiver.spool, self._is_listening, self._started_at,
@@ -233,10 +235,11 @@ class Node:
     def _receive(self, received: ReceivedInstance) -> None:
         self._receiver.receive(received, now_utc())
 
-    def _make_road(self, receive: Receive) -> Road:
+    def _make_road(self, receive: Receive, memory: ReceivingMemory) -> Road:
         ground = Ground(
-            lambda: self.config, lambda: self._receiver, receive, self.journal, self.outbox, self._started_at,
-            self._stopping.is_set, self._watch.metrics.counting_send, tuple(lane.name for lane in self._lanes),
+            lambda: self.config, lambda: self._receiver, receive, memory, self.journal, self.outbox,
+            self._started_at, self._stopping.is_set, self._watch.metrics.counting_send,
+            tuple(lane.name for lane in self._lanes),
         )  # fmt: skip
         return Road(ground, self._clockwork)
 

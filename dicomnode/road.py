@@ -14,6 +14,7 @@ from dicomnode.clockwork import Clockwork
 from dicomnode.config import Config, DestinationSettings, FetchSettings, PeerSettings
 from dicomnode.network import commitment, sender
 from dicomnode.network.fetch import Archive
+from dicomnode.network.memory import ReceivingMemory
 from dicomnode.network.storage import Receive
 from dicomnode.stages.assemble import Assembler
 from dicomnode.stages.commit import Committer, ReportRecorder
@@ -49,6 +50,7 @@ class Ground:
     config: Callable[[], Config]
     receiver: Callable[[], Receiver]
     receive: Receive  # what comes in, from whomever
+    memory: ReceivingMemory  # for that
     journal: Journal
     outbox: Outbox
     started_at: datetime
@@ -192,7 +194,7 @@ class Road:
 
     def _archive(self, source: DestinationSettings, settings: FetchSettings) -> Archive:
         config = self._ground.config()
-        return Archive(source, config.node.ae_title, config.tls, settings.timeout_s)
+        return Archive(source, config.node.ae_title, config.tls, settings.timeout_s, self._ground.memory)
 
     def _find(self, source: DestinationSettings, settings: FetchSettings, query: SeriesQuery) -> Sequence[FoundSeries]:
         return self._archive(source, settings).find(query)

@@ -6,7 +6,7 @@ row 2  road | page | watching | standby       wire stages to the network; the pa
 row 3  stages/*  web/*  conformance/*         stages never import network or engine: those are handed in
 row 4  network | store | objects | engine | routing | reload | config_file | audit | notify | metrics   no siblings meet
 row 5  study | config | clockwork
-row 6  errors | telemetry | systemd | config_lines
+row 6  errors | implementation | telemetry | systemd | config_lines
 ------ doors into the science: geometry, images, contract (objects, stages, engine, node); catalog (engine) ------
        pipelines/ has rows of its own and never looks back
 """
@@ -29,7 +29,8 @@ NODE_ROWS: Mapping[str, int] = {
     "cli": 0, "node": 1, "road": 2, "page": 2, "watching": 2, "standby": 2, "stages": 3, "web": 3, "conformance": 3,
     "network": 4, "store": 4, "objects": 4, "engine": 4, "routing": 4, "reload": 4, "config_file": 4,
     "audit": 4, "notify": 4, "metrics": 4,
-    "study": 5, "config": 5, "clockwork": 5, "errors": 6, "telemetry": 6, "systemd": 6, "config_lines": 6,
+    "study": 5, "config": 5, "clockwork": 5,
+    "errors": 6, "implementation": 6, "telemetry": 6, "systemd": 6, "config_lines": 6,
 }  # fmt: skip
 SCIENCE_ROWS: Mapping[str, int] = {
     "evaluation": 0, "training": 1, "simulation": 2, "agreement": 2, "catalog": 3,

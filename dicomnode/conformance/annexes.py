@@ -54,7 +54,23 @@ def _iods(made: Sequence[CreatedObject]) -> str:
             section(f"8.1.{number}", title, *filter(None, (words, table(_HEADER, rows))))
             for number, (title, words, rows) in enumerate(tables, 1)
         ),
+        *(
+            section(f"8.1.{number}", f"{one.kind.capitalize()}, its content", _CONTENT, _content(one))
+            for number, one in enumerate((one for one in made if one.content), len(tables) + 1)
+        ),
     )
+
+
+_CONTENT = (
+    "Of items that are alike the first is shown; there are as many measurement groups as are named above. A number "
+    "that was not measured is left out: perfusion where no normal limits fit (then each segment has its uptake in % of "
+    "the highest one), function where the study is not gated."
+)
+
+
+def _content(one: CreatedObject) -> str:
+    rows = ((">" * line.depth + line.concept, line.relationship, line.value_type, line.value) for line in one.content)
+    return table(("Concept", "Relationship", "Value Type", "Code or unit"), rows)
 
 
 def _more(one: CreatedObject) -> str:
@@ -67,8 +83,8 @@ def _more(one: CreatedObject) -> str:
     if one.sop_class_uid != COMPREHENSIVE_SR:
         return ""
     return (
-        "Besides, content of TID 1500 (Measurement Report) with a group of TID 1501 for the left ventricle and each of "
-        "its 17 segments; COMPLETE, UNVERIFIED, PRELIMINARY; the sources and derived images as evidence; Algorithm "
+        "Content of TID 1500 (Measurement Report) with a group of TID 1501 for the left ventricle and each of its 17 "
+        "segments, and one for a heart that it is compared with; the sources and derived images as evidence; Algorithm "
         "Identification with name, version and settings."
     )
 

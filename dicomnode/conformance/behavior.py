@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dicomnode.config import Config
 from dicomnode.conformance.markdown import listed, section, table
 from dicomnode.errors import StoreStatus
 from dicomnode.network import commitment, fetch, sender
 from dicomnode.study import SendOutcome
 
 
-def behavior() -> str:
+def behavior(config: Config) -> str:
     """Return the section on conformance of each SOP Class."""
     return section(
         "4.2.4",
@@ -16,14 +17,14 @@ def behavior() -> str:
         "**Verification.** C-ECHO is answered 0000.",
         _storage_as_scp(),
         _storage_as_scu(),
-        _commitment(),
+        _commitment(config),
         _query_retrieve(),
     )
 
 
 _STORE_MEANINGS = {
     StoreStatus.SUCCESS: "the instance is on disk, or was already",
-    StoreStatus.OUT_OF_RESOURCES: "no room on the disk, too large, or the node is busy: try again later",
+    StoreStatus.OUT_OF_RESOURCES: "no room on the disk or in memory, too large, or the node is busy: try again later",
     StoreStatus.DOES_NOT_MATCH_SOP_CLASS: "what the dataset holds is not what it or the command says",
     StoreStatus.CANNOT_UNDERSTAND: "no DICOM, or no UIDs that can be used",
 }
@@ -67,7 +68,8 @@ def _storage_as_scu() -> str:
     )
 
 
-def _commitment() -> str:
+def _commitment(config: Config) -> str:
+    keep, node = config.retention, config.node
     rows = (
         (commitment.SUCCESS, "the request, or the report, is recorded"),
         (commitment.NO_SUCH_ACTION, f"an Action Type other than {commitment.REQUEST_COMMITMENT}"),
@@ -88,8 +90,15 @@ def _commitment() -> str:
                     "time on one that the destination opens. Without a report in time it is asked again with a new "
                     "Transaction UID; instances that it does not have are sent again.",
                     "As SCP: a peer with an address in the configuration may ask. What is on disk, synced and recorded "
-                    "is committed to; the report goes out on a new Association that proposes the SCP role, and is "
-                    "repeated until it is taken. Storage media are not referenced.",
+                    "is committed to; the report goes out on a new Association that proposes the SCP role. Where it is "
+                    "not taken it is sent again, later and later, for 72 hours. Storage media are not referenced.",
+                    "Level of commitment as SCP (PS3.4 J.1): instances of every Storage SOP Class of section 1, on "
+                    f"disk, for {keep.promised_days:g} days from the report on (`promised_days`), whatever the other "
+                    "days of [retention]; then they are deleted. The capacity is that of the disk: with less than "
+                    f"{node.min_free_gb:g} GB free (`min_free_gb`) instances are refused with A700, and what was "
+                    "committed to stays. Instances can't be retrieved over the network, as there is no "
+                    "Query/Retrieve SCP: an administrator copies them from the node's folder. Who needs a store for "
+                    "longer, or to read back from, asks an archive.",
                 )
             ),
             table(("Status answered", "When"), ((f"{status:04X}", words) for status, words in rows)),

@@ -1,22 +1,21 @@
-"""Section 4 of the statement: services with their contexts, policies, statuses, time-outs and parameters."""
+"""Section 4 of the statement: services with their contexts, policies and statuses; 4.4 is a file of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from dicomnode.config import Config, DestinationSettings, NodeSettings, PeerSettings, TlsSettings
+from dicomnode.config import Config
 from dicomnode.conformance.behavior import behavior
+from dicomnode.conformance.configuration import configuration
 from dicomnode.conformance.markdown import listed, section, table
 from dicomnode.conformance.services import Service, services
-from dicomnode.network import listener, requestor, server, upper_layer
-from dicomnode.network.commitment import LINGER_S
-from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomnode.network import memory, requestor, upper_layer
 
 
 def networking(config: Config) -> str:
     """Return the section."""
-    return section("4", "Networking", _model(), _specification(config), _interfaces(), _configuration(config))
+    return section("4", "Networking", _model(), _specification(config), _interfaces(), configuration(config))
 
 
 def _model() -> str:
@@ -48,11 +47,10 @@ def _model() -> str:
 
 
 def _specification(config: Config) -> str:
-    node = config.node
     return section(
         "4.2",
         "AE Specification",
-        section("4.2.1", "SOP Classes", "Section 1 lists them.", _policies(node)),
+        section("4.2.1", "SOP Classes", "Section 1 lists them.", _policies(config)),
         section(
             "4.2.2",
             "Association Initiation",
@@ -66,26 +64,50 @@ def _specification(config: Config) -> str:
             "4.2.3",
             "Association Acceptance",
             "Section 7.2 tells who is accepted. Of several Transfer Syntaxes in a context the first of this list is "
-            "accepted; what a context holds besides is ignored. Extended negotiation is not used.",
+            "accepted; what a context holds besides is ignored. Role selection and user identity are "
+            "negotiated; SOP Class Extended Negotiation is not used.",
             _contexts("Accepted Presentation Contexts, role SCP", [(one, one.provided) for one in services()]),
             "Storage Commitment is accepted in both roles: who reports to us opens the Association as SCP.",
         ),
-        behavior(),
+        behavior(config),
     )
 
 
-def _policies(node: NodeSettings) -> str:
+def _policies(config: Config) -> str:
+    node = config.node
     rows = (
         ("Application Context Name", "1.2.840.10008.3.1.1.1"),
         ("Implementation Class UID", IMPLEMENTATION_CLASS_UID),
         ("Implementation Version Name", IMPLEMENTATION_VERSION_NAME),
         ("Associations accepted at the same time", node.max_associations),
-        ("Associations opened at the same time", "one for each destination"),
+        ("Associations opened at the same time", _opened(config)),
         ("Asynchronous Operations Window", "not negotiated: one operation at a time"),
         ("Maximum PDU received", f"{node.max_pdu} bytes as SCP, {requestor.MAX_PDU} bytes as SCU"),
         ("Largest dataset received", f"{upper_layer.LARGEST_DATASET >> 20} MiB"),
+        ("Memory for all datasets that are being received", _memory(node.receive_memory_gb)),
     )
     return table(("Association policy", "Value"), rows)
+
+
+def _opened(config: Config) -> str:
+    """Return how many Associations the node may hold as requestor: each kind of work has a thread per destination."""
+    sources = {fetch.source for rule in config.rules for fetch in rule.fetch}
+    kinds = (
+        len(config.destinations),
+        sum(one.storage_commitment for one in config.destinations),
+        sum(one.name in sources for one in config.destinations),
+        int(any(peer.port is not None for peer in config.peers)),
+    )
+    return (
+        f"{sum(kinds)} in this configuration: {kinds[0]} to deliver, {kinds[1]} to ask for commitment, {kinds[2]} to "
+        f"query and retrieve (each one per destination where that is configured), {kinds[3]} to report commitment to "
+        "peers (one for all); `dicomnode echo` opens one besides"
+    )
+
+
+def _memory(configured_gb: float | None) -> str:
+    limit = f"{memory.SHARE:.0%} of the machine's" if configured_gb is None else f"{configured_gb:g} GB"
+    return f"{limit}; where it is used up, reading pauses for up to {memory.WAIT_S:g} s, then the instance gets A700"
 
 
 def _contexts(title: str, rows: Sequence[tuple[Service, tuple[str, ...]]]) -> str:
@@ -107,49 +129,3 @@ def _contexts(title: str, rows: Sequence[tuple[Service, tuple[str, ...]]]) -> st
 
 def _interfaces() -> str:
     return section("4.3", "Network Interfaces", "TCP/IP, version 4 or 6, on any interface of the operating system.")
-
-
-def _configuration(config: Config) -> str:
-    node = config.node
-    titles = [
-        ("(this node)", node.ae_title, f"{node.host}:{node.port}", _tls(config.tls is not None)),
-        *((peer.name, peer.ae_title, peer.host or "any address", "") for peer in config.peers),
-        *((one.name, one.ae_title, f"{one.host}:{one.port}", _tls(one.tls)) for one in config.destinations),
-    ]
-    timeouts = (
-        ("From the connection to the end of the TLS handshake", server.HANDSHAKE_S),
-        ("From the connection to the A-ASSOCIATE-RQ (ARTIM)", listener.REQUEST_S),
-        ("Silence on an accepted Association", listener.IDLE_S),
-        ("To connect to a destination", requestor.CONNECT_S),
-        ("For its answer to an A-ASSOCIATE-RQ", requestor.ASSOCIATE_S),
-        ("For its answer to a request", requestor.RESPONSE_S),
-        ("For a commitment report on the Association of the request", LINGER_S),
-    )
-    return section(
-        "4.4",
-        "Configuration",
-        section(
-            "4.4.1", "AE Title/Presentation Address Mapping", table(("Name", "AE Title", "Address", "TLS"), titles)
-        ),
-        section("4.4.2", "Time-outs", table(("Time-out", "Seconds"), timeouts)),
-        section("4.4.3", "Parameters", "The file `config.toml`, as it takes effect:", *_parameters(config)),
-    )
-
-
-def _tls(on: bool) -> str:
-    return "yes" if on else "no"
-
-
-def _parameters(config: Config) -> Iterable[str]:
-    yield table(("[node]", "In effect"), _in_effect(config.node, NodeSettings))
-    for title, kind in (("[tls]", TlsSettings), ("[[peers]]", PeerSettings), ("[[destinations]]", DestinationSettings)):
-        yield table((title, "Default"), _defaults(kind))
-
-
-def _in_effect(settings: NodeSettings, kind: type[NodeSettings]) -> Iterable[tuple[str, object]]:
-    return ((name, getattr(settings, name)) for name in kind.model_fields)
-
-
-def _defaults(kind: Any) -> Iterable[tuple[str, object]]:
-    for name, field in kind.model_fields.items():
-        yield name, "must be given" if field.is_required() else "none" if field.default is None else field.default

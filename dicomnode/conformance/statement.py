@@ -12,13 +12,14 @@ from dicomnode.conformance.markdown import listed, section, table
 from dicomnode.conformance.networking import networking
 from dicomnode.conformance.security import security
 from dicomnode.conformance.services import services
+from dicomnode.objects.elements import character_sets
 
 _NOT_SUPPORTED = (
     "Modality Performed Procedure Step, as SCU or SCP: when an acquisition ended is not told to the node; it waits "
     "until a study has been quiet",
     "Instance Availability Notification, as SCU or SCP",
     "Modality Worklist, Unified Procedure Step",
-    "Query/Retrieve as SCP: the node is no archive",
+    "Query/Retrieve as SCP: the node is no archive, and what it keeps or has committed to can't be read back from it",
     "Print, Media Storage, DICOMweb",
 )
 
@@ -92,7 +93,11 @@ def _character_sets() -> str:
     return section(
         "6",
         "Support of Character Sets",
-        "Every character set is taken in; a set that is unknown or wrong does not refuse an instance. Derived "
-        "instances have the Specific Character Set of their source, and its texts byte for byte; what the node adds "
-        "is ASCII. Texts are decoded for display alone.",
+        "Every character set is taken in, and received instances are kept byte for byte; a set that is unknown or "
+        "wrong does not refuse an instance. Derived instances have the Specific Character Set of their source, and its "
+        "texts byte for byte; what the node adds is ASCII. Texts are decoded where rules look at them and for "
+        "display. These terms of Specific Character Set (0008,0005) are decoded, also several "
+        "with code extensions (ISO 2022):",
+        ", ".join(character_sets()) + ".",
+        "Of any other term the texts are read as ISO_IR 100.",
     )

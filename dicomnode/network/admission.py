@@ -57,7 +57,7 @@ def rejection(guest: Guest, node: NodeSettings, peers: Sequence[PeerSettings]) -
     """
     if guest.called_ae_title != node.ae_title:
         return Rejection.CALLED_AE_TITLE_NOT_RECOGNIZED
-    same = [peer for peer in peers if _is_peer(guest, peer)]
+    same = [peer for peer in peers if is_peer(guest, peer)]
     if not same and (node.require_known_peers or any(p.ae_title == guest.calling_ae_title and p.user for p in peers)):
         return Rejection.CALLING_AE_TITLE_NOT_RECOGNIZED
     if same and not any(_is_identified(guest, peer) for peer in same):
@@ -73,7 +73,14 @@ def _is_identified(guest: Guest, peer: PeerSettings) -> bool:
     return hmac.compare_digest(found.encode(), wanted.encode())
 
 
-def _is_peer(guest: Guest, peer: PeerSettings) -> bool:
+def is_verified(guest: Guest, peers: Sequence[PeerSettings]) -> bool:
+    """Tell whether this guest, who may associate, had to say who it is: then that was found to be right."""
+    same = [peer for peer in peers if is_peer(guest, peer)]
+    return any(peer.user is not None and _is_identified(guest, peer) for peer in same)
+
+
+def is_peer(guest: Guest, peer: PeerSettings) -> bool:
+    """Tell whether a guest is this peer: its AE title, and its address where one is configured."""
     if guest.calling_ae_title != peer.ae_title:
         return False
     return peer.host is None or plain_address(guest.host) in _addresses(peer.host)

@@ -21,6 +21,7 @@ from pynetdicom.presentation import build_context
 
 from dicomnode.config import DestinationSettings, PeerSettings, TlsSettings
 from dicomnode.errors import TransientFault
+from dicomnode.network.admission import Guest, is_peer
 from dicomnode.network.presentation import STORAGE_COMMITMENT, UNCOMPRESSED
 from dicomnode.network.requestor import named, open_association, release, why_no_answer
 from dicomnode.network.storage import UID_FORM
@@ -34,7 +35,7 @@ WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"  # the one SOP Instance of the se
 REQUEST_COMMITMENT = 1  # Action Type ID (PS3.4 Table J.3.2-1)
 ALL_KEPT, SOME_NOT_KEPT = 1, 2  # Event Type ID (PS3.4 Table J.3.3-1)
 LINGER_S = 5.0  # how long an Association stays open for a report on it; whoever comes later opens one to us
-LONGEST_REQUEST = 1 << 24  # bytes of a request or report; some 100,000 instances
+LONGEST_REQUEST = 1 << 22  # bytes of a request or report: some 25,000 instances, of 2 KB each once decoded
 
 SUCCESS, PROCESSING_FAILURE, NO_SUCH_INSTANCE = 0x0000, 0x0110, 0x0112
 NO_SUCH_EVENT, INVALID_ARGUMENT, NO_SUCH_ACTION = 0x0113, 0x0115, 0x0123
@@ -293,6 +294,9 @@ def _decoded(assoc: DrivenAssociation, context_id: int, content: BytesIO | None)
     return if_sound("dataset", lambda: decode(content, syntax.is_implicit_VR, syntax.is_little_endian))
 
 
-def reporting_peer(calling_ae_title: str, peers: Sequence[PeerSettings]) -> PeerSettings | None:
-    """Return the peer of this AE title that has an address for reports."""
-    return next((p for p in peers if p.ae_title == calling_ae_title and p.port is not None and p.host), None)
+def reporting_peer(guest: Guest, peers: Sequence[PeerSettings]) -> PeerSettings | None:
+    """Return the peer that this guest is, if it has an address for reports.
+
+    By its address too: of two scanners with one AE title, each must get the reports of what it stored itself.
+    """
+    return next((peer for peer in peers if peer.port is not None and peer.host and is_peer(guest, peer)), None)

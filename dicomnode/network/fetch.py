@@ -23,6 +23,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from dicomnode.config import DestinationSettings, TlsSettings
 from dicomnode.errors import TransientFault
 from dicomnode.network.admission import Guest, printable
+from dicomnode.network.memory import ReceivingMemory
 from dicomnode.network.presentation import FETCHED, FIND, GET, MOVE, UNCOMPRESSED, fetching_contexts
 from dicomnode.network.requestor import named, open_association, release, why_no_answer
 from dicomnode.network.storage import UID_FORM, Receive, answer_store
@@ -44,8 +45,16 @@ Request = Any  # C_FIND, C_GET or C_MOVE of pynetdicom, which is not typed
 class Archive:
     """One destination, asked in the name of our AE title."""
 
-    def __init__(self, source: DestinationSettings, ae_title: str, tls: TlsSettings | None, timeout_s: float) -> None:
+    def __init__(
+        self,
+        source: DestinationSettings,
+        ae_title: str,
+        tls: TlsSettings | None,
+        timeout_s: float,
+        memory: ReceivingMemory | None = None,
+    ) -> None:
         self._source, self._ae_title, self._tls, self._timeout_s = source, ae_title, tls, timeout_s
+        self._memory = memory  # for what comes by C-GET
 
     def find(self, query: SeriesQuery) -> list[FoundSeries]:
         """Return the series that the query wants, each with its instances; the nearest other study only.
@@ -79,13 +88,20 @@ class Archive:
         return [uid for _, uid in sorted(found)]
 
     def _series(self, assoc: DrivenAssociation, study_uid: str, query: SeriesQuery) -> list[FoundSeries]:
+        """Return the series that fit, and those of which the archive does not tell whether they do.
+
+        An archive need not return a description (PS3.4 Table C.6-3: it is optional); DCMTK's does at no level.
+        """
         keys = {"StudyInstanceUID": study_uid, "SeriesInstanceUID": "", "SeriesDescription": ""}
-        found = []
+        found, untold = [], 0
         for ds in self._matches(assoc, _identifier("SERIES", Modality=query.modality, **keys)):
             uid = _text(ds, "SeriesInstanceUID")
-            wanted = fnmatchcase(_text(ds, "SeriesDescription").lower(), query.series_description.lower())
-            if wanted and UID_FORM.fullmatch(uid) and _text(ds, "Modality") == query.modality:
+            described = "SeriesDescription" not in ds or _fits(ds, query.series_description)
+            if described and UID_FORM.fullmatch(uid) and _text(ds, "Modality") in ("", query.modality):
                 found.append(FoundSeries(study_uid, uid, self._instances(assoc, study_uid, uid)))
+                untold += "SeriesDescription" not in ds
+        if untold and query.series_description != "*":
+            log.warning("series taken whose descriptions are not told", destination=self._source.name, count=untold)
         return found
 
     def _instances(self, assoc: DrivenAssociation, study_uid: str, series_uid: str) -> tuple[str, ...]:
@@ -125,7 +141,7 @@ class Archive:
         """
         roles = [_storage_role(uid) for uid in FETCHED]
         assoc = open_association(
-            self._source, self._ae_title, self._tls, fetching_contexts(), roles, response_s=self._timeout_s
+            self._source, self._ae_title, self._tls, fetching_contexts(), roles, self._timeout_s, self._memory
         )
         guest = Guest(self._source.ae_title, self._ae_title, self._source.host)
 
@@ -165,6 +181,8 @@ class Archive:
             _, message = assoc.dimse.get_msg(block=True)
             if isinstance(message, C_STORE):
                 assoc._c_store_scp(message)
+                del message
+                assoc.dimse.share.give_back()
                 continue
             if not isinstance(message, type(request)):
                 why = "answered something else" if message is not None else why_no_answer(assoc)
@@ -220,6 +238,10 @@ def _decoded(content: BytesIO | None, context: PresentationContext) -> Dataset:
 
 def _text(ds: Dataset, keyword: str) -> str:
     return if_sound("value in an answer to a query", lambda: str(ds.get(keyword) or "").strip()) or ""
+
+
+def _fits(ds: Dataset, pattern: str) -> bool:
+    return fnmatchcase(_text(ds, "SeriesDescription").lower(), pattern.lower())
 
 
 def _day(text: str) -> int:

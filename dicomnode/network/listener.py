@@ -14,12 +14,15 @@ from typing import Any
 import structlog
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_EVENT_REPORT
+from pynetdicom.pdu_primitives import UserIdentityNegotiation
 
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
 from dicomnode.errors import ConfigurationError
-from dicomnode.network.admission import Guest, Rejection, RejectionLog, Slots, printable, rejection
+from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomnode.network.admission import Guest, Rejection, RejectionLog, Slots, is_verified, printable, rejection
 from dicomnode.network.commitment import CommitmentService, answer_report, answer_request, reporting_peer
-from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, accepted_contexts
+from dicomnode.network.memory import ReceivingMemory, receiving_memory
+from dicomnode.network.presentation import accepted_contexts
 from dicomnode.network.server import AssociationServer
 from dicomnode.network.storage import Receive, serve_store
 from dicomnode.network.tls import RenewedContext
@@ -41,7 +44,8 @@ class Listener:
     InstanceRejected becomes its DIMSE status and comment; OSError and TransientFault become "out of resources", so
     that the peer tries again; anything else "cannot understand", and an error in the log. `association_closed` is
     called with the name of an Association when it has ended, in whichever way; `association_rejected` when
-    peers were rejected, for the same guest and reason once a minute, with the number of times since.
+    peers were rejected, for the same guest and reason once a minute, with the number of times since. `memory` bounds
+    what all Associations hold of instances that are on their way to `receive`.
     """
 
     def __init__(
@@ -53,10 +57,12 @@ class Listener:
         association_closed: AssociationClosed,
         commitment: CommitmentService | None = None,
         association_rejected: AssociationRejected | None = None,
+        memory: ReceivingMemory | None = None,
     ) -> None:
         self._node, self._peers, self._tls = node, tuple(peers), tls
         self._receive, self._association_closed = receive, association_closed
         self._commitment, self._association_rejected = commitment, association_rejected
+        self._memory = memory or receiving_memory(node)
         self._slots = Slots(node.max_associations)
         self._numbers = itertools.count(1)
         self._rejected = RejectionLog()
@@ -106,7 +112,8 @@ class Listener:
         ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         ae.maximum_associations = 1_000_000  # counted by our slots
         ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = REQUEST_S, IDLE_S, IDLE_S
-        return AssociationServer(ae, (self._node.host, self._node.port), accepted_contexts(), context, self._serve)
+        address = (self._node.host, self._node.port)
+        return AssociationServer(ae, address, accepted_contexts(), context, self._serve, self._memory)
 
     def _serve(self, assoc: DrivenAssociation, host: str, associates: Callable[[], None]) -> None:
         """Serve one connection; the outer wall of its thread."""
@@ -157,6 +164,8 @@ class Listener:
 
     def _converse(self, assoc: DrivenAssociation, guest: Guest, name: str) -> None:
         """Negotiate, then answer requests until the peer releases or aborts, is silent too long, or must make room."""
+        if is_verified(guest, self._peers):
+            _confirm_identity(assoc)
         assoc.acse.negotiate_association()
         log.info(
             "Association opened",
@@ -170,6 +179,9 @@ class Listener:
             if message is None:
                 break
             self._answer(assoc, guest, name, context_id, message)
+            if assoc.dimse.share.held:  # small ones stay until the next is there: malloc is twice as quick then
+                message = None
+                assoc.dimse.share.give_back()
         log.info("Association closed", association=name, ending=_ending(assoc))
 
     def _answer(self, assoc: DrivenAssociation, guest: Guest, name: str, context_id: int, message: Any) -> None:
@@ -178,7 +190,7 @@ class Listener:
             if isinstance(message, C_STORE):
                 serve_store(assoc, context_id, message, guest, name, self._receive)
             elif self._commitment is not None and isinstance(message, N_ACTION):
-                peer = reporting_peer(guest.calling_ae_title, self._peers)
+                peer = reporting_peer(guest, self._peers)
                 answer_request(assoc, context_id, message, peer, self._commitment.asked)
             elif self._commitment is not None and isinstance(message, N_EVENT_REPORT):
                 answer_report(assoc, context_id, message, self._commitment.reported)
@@ -195,6 +207,18 @@ def _identity(assoc: DrivenAssociation) -> tuple[str, str]:
         return "", ""
     fields = (offered.primary_field or b"", offered.secondary_field or b"")
     return fields[0].decode("utf-8", "replace"), fields[1].decode("utf-8", "replace")
+
+
+def _confirm_identity(assoc: DrivenAssociation) -> None:
+    """Have the acceptance say that the user was verified, if that was asked for (PS3.7 D.3.3.7.2).
+
+    The response is empty for a user name, with or without passcode; pynetdicom makes none for these.
+    """
+    offered = assoc.requestor.user_identity
+    if offered is not None and offered.positive_response_requested:
+        confirmation = UserIdentityNegotiation()
+        confirmation.server_response = b""
+        assoc.acceptor.add_negotiation_item(confirmation)
 
 
 def _ending(assoc: DrivenAssociation) -> str:

@@ -28,10 +28,6 @@ from pydicom.uid import (
 from pynetdicom import sop_class
 from pynetdicom.presentation import PresentationContext, build_context
 
-# Names this software on the network and in the files that it writes (PS3.7 D.3.3.2); a UUID-derived UID (PS3.5 B.2).
-IMPLEMENTATION_CLASS_UID = UID("2.25.64021424802161161414897349263597406372")
-IMPLEMENTATION_VERSION_NAME = "DICOMNODE_0_1"
-
 VERIFICATION: UID = sop_class.Verification
 STORAGE_COMMITMENT: UID = sop_class.StorageCommitmentPushModel
 FIND: UID = sop_class.StudyRootQueryRetrieveInformationModelFind

@@ -13,9 +13,10 @@ from pynetdicom.transport import AddressInformation
 
 from dicomnode.config import DestinationSettings, TlsSettings
 from dicomnode.errors import ConfigurationError, TransientFault
-from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicomnode.network.memory import ReceivingMemory
 from dicomnode.network.tls import client_context
-from dicomnode.network.upper_layer import DrivenAssociation, TimedSocket
+from dicomnode.network.upper_layer import LARGEST_DATASET, DrivenAssociation, TimedSocket
 
 log = structlog.get_logger(__name__)
 
@@ -32,12 +33,13 @@ def open_association(
     contexts: list[PresentationContext],
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     response_s: float | None = None,
+    memory: ReceivingMemory | None = None,
 ) -> DrivenAssociation:
-    """Open an Association; `response_s` is how long each response may take.
+    """Open an Association; `response_s` is how long each response may take, `memory` is for instances that come by it.
 
     Raises TransientFault with a sentence if that fails.
     """
-    assoc = _requestor(destination, calling_ae_title, contexts)
+    assoc = _requestor(destination, calling_ae_title, contexts, memory or ReceivingMemory(LARGEST_DATASET))
     assoc.dimse_timeout = response_s or RESPONSE_S
     for role in roles:
         assoc.requestor.add_negotiation_item(role)
@@ -55,7 +57,10 @@ def open_association(
 
 
 def _requestor(
-    destination: DestinationSettings, calling_ae_title: str, contexts: list[PresentationContext]
+    destination: DestinationSettings,
+    calling_ae_title: str,
+    contexts: list[PresentationContext],
+    memory: ReceivingMemory,
 ) -> DrivenAssociation:
     """Return an Association that is ready to be asked for."""
     ae = AE(calling_ae_title)
@@ -66,7 +71,7 @@ def _requestor(
     except OSError as error:
         raise TransientFault(f"{named(destination)} has an unknown host name") from error
     local = AddressInformation("0.0.0.0" if remote.is_ipv4 else "::", 0)  # noqa: S104  outgoing: any interface
-    assoc = DrivenAssociation(ae, MODE_REQUESTOR)
+    assoc = DrivenAssociation(ae, MODE_REQUESTOR, memory)
     assoc.set_socket(TimedSocket(assoc, address=local))
     assoc.acceptor.ae_title, assoc.acceptor.address_info = destination.ae_title, remote
     assoc.requestor.ae_title, assoc.requestor.address_info = calling_ae_title, local

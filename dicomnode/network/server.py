@@ -20,6 +20,7 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import AddressInformation, ThreadedAssociationServer
 
 from dicomnode.network.admission import HalfOpenConnections
+from dicomnode.network.memory import ReceivingMemory
 from dicomnode.network.tls import RenewedContext
 from dicomnode.network.upper_layer import DrivenAssociation, TimedSocket, why
 
@@ -49,9 +50,10 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]
         contexts: list[PresentationContext],
         tls: RenewedContext | None,
         serve: Serve,
+        memory: ReceivingMemory,
     ) -> None:
         self.half_open = HalfOpenConnections()
-        self._serve, self._tls = serve, tls
+        self._serve, self._tls, self._memory = serve, tls, memory
         super().__init__(ae, address, ae.ae_title, contexts)
 
     def start(self) -> None:
@@ -98,7 +100,7 @@ class AssociationServer(ThreadedAssociationServer):  # type: ignore[misc]
             self.shutdown_request(request)
 
     def _association(self, request: socket.socket, client_address: Any) -> DrivenAssociation:
-        assoc = DrivenAssociation(self.ae, MODE_ACCEPTOR)
+        assoc = DrivenAssociation(self.ae, MODE_ACCEPTOR, self._memory)
         assoc.set_socket(TimedSocket(assoc, client_socket=request))
         assoc.requestor.address_info = AddressInformation.from_tuple(client_address)
         assoc.acceptor.address_info = AddressInformation.from_tuple(self.server_address)

@@ -6,6 +6,7 @@ import re
 import struct
 import traceback
 from collections.abc import Callable
+from io import SEEK_END, BytesIO
 from typing import Any
 
 import structlog
@@ -13,9 +14,11 @@ from pydicom.dataset import Dataset
 from pynetdicom.dimse_primitives import C_STORE
 
 from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
+from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.network.admission import Guest
-from dicomnode.network.presentation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, STORED
-from dicomnode.network.upper_layer import LARGEST_DATASET, DrivenAssociation, Overflow
+from dicomnode.network.memory import FREE, Overflow
+from dicomnode.network.presentation import STORED
+from dicomnode.network.upper_layer import DrivenAssociation
 from dicomnode.study import ReceivedInstance
 
 log = structlog.get_logger(__name__)
@@ -88,7 +91,7 @@ def _outcome(
 def _received(request: C_STORE, context: Any, guest: Guest, association: str) -> ReceivedInstance:
     """Return the instance as it came. Raises InstanceRejected if the command is no C-STORE that can be kept."""
     if isinstance(request.DataSet, Overflow):
-        raise InstanceRejected(StoreStatus.OUT_OF_RESOURCES, f"larger than {LARGEST_DATASET >> 20} MiB")
+        raise InstanceRejected(StoreStatus.OUT_OF_RESOURCES, request.DataSet.reason)
     if request.DataSet is None or not request.DataSet.getbuffer().nbytes:
         raise InstanceRejected(StoreStatus.CANNOT_UNDERSTAND, "no dataset")
     sop_class_uid, sop_instance_uid = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
@@ -107,8 +110,23 @@ def _received(request: C_STORE, context: Any, guest: Guest, association: str) ->
         sop_class_uid=sop_class_uid,
         sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid=transfer_syntax_uid,
-        file_bytes=b"".join((start, request.DataSet.getbuffer())),
+        file_bytes=_with_start(request.DataSet, start),
     )
+
+
+def _with_start(content: BytesIO, start: bytes) -> bytes:
+    """Return the bytes with others in front of them; those of a large instance are moved where they are, not copied.
+
+    `content` must not be used after that.
+    """
+    if content.getbuffer().nbytes <= FREE:
+        return b"".join((start, content.getbuffer()))
+    content.seek(0, SEEK_END)
+    content.write(start)  # makes room
+    with content.getbuffer() as whole:
+        whole[len(start) :] = whole[: -len(start)]
+        whole[: len(start)] = start
+    return content.getvalue()  # the buffer itself, as nobody else holds it
 
 
 def _file_start(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: str, guest: Guest) -> bytes:

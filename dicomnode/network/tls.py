@@ -1,4 +1,4 @@
-"""TLS as the BCP 195 profile asks for it (PS3.15 B.9-B.12, RFC 9325): TLS 1.2 or later, forward secrecy, AEAD."""
+"""TLS as the BCP 195 profile asks for it (PS3.15 B.12, RFC 9325): TLS 1.2 or later, forward secrecy, AEAD."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from dicomnode.errors import ConfigurationError
 
 log = structlog.get_logger(__name__)
 
-CIPHERS_OF_TLS_1_2 = "ECDHE+AESGCM:ECDHE+CHACHA20"
+CIPHERS_OF_TLS_1_2 = (
+    "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+)  # fmt: skip
+SECURITY_LEVEL = 2  # of OpenSSL: 112 bits, so RSA keys of 2048 bits and more, and no SHA-1
 
 
 def server_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -78,7 +83,7 @@ def client_context(tls: TlsSettings) -> ssl.SSLContext:
 def _context(protocol: int, tls: TlsSettings) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(CIPHERS_OF_TLS_1_2)
+    context.set_ciphers(":".join((*CIPHERS_OF_TLS_1_2, f"@SECLEVEL={SECURITY_LEVEL}")))
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     for key in ("certificate", "key", "ca"):
         _require_readable(key, getattr(tls, key))

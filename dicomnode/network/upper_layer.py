@@ -15,7 +15,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import structlog
@@ -30,6 +29,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AssociationSocket
 
 from dicomnode.network.known_requests import ASSOCIATE_RQ, LONGEST_KNOWN, known_request
+from dicomnode.network.memory import Overflow, ReceivingMemory, Share
 from dicomnode.network.unsound import if_sound
 
 log = structlog.get_logger(__name__)
@@ -57,14 +57,6 @@ CLOSED = ("Sta1", "Sta13")
 REQUEST_ARRIVED, CONNECTION_CLOSED, INVALID_PDU = "Evt6", "Evt17", "Evt19"
 
 Connection = socket.socket
-
-
-class Overflow(BytesIO):
-    """Stands in for the data of an instance that is too large: takes the bytes and forgets them."""
-
-    def write(self, data: Any, /) -> int:
-        """Forget the bytes."""
-        return len(data)
 
 
 class TimedSocket(AssociationSocket):  # type: ignore[misc]
@@ -293,6 +285,17 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
 
     message: DIMSEMessage | None  # the one that is being received
 
+    def __init__(self, assoc: DrivenAssociation, memory: ReceivingMemory) -> None:
+        super().__init__(assoc)
+        self.share = Share(memory)  # what the message takes that is being received or served
+
+    def drop(self) -> None:
+        """Let go of all that was received: an Association that has ended may wait long for the garbage collector."""
+        self.message = None
+        while not self.msg_queue.empty():
+            self.msg_queue.get_nowait()
+        self.share.give_back()
+
     def get_msg(self, block: bool = False) -> Any:
         """Return the next (context id, message); with `block`, read until it is whole. (None, None): there is none."""
         if block:
@@ -322,8 +325,17 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
             self._queue(message)
         elif message.encoded_command_set.tell() > LONGEST_COMMAND:
             raise ValueError("command set too long")
-        elif message.data_set.tell() > LARGEST_DATASET:
-            message.data_set = Overflow()
+        elif message.data_set.tell() > self.share.room and (reason := self._why_no_room(message.data_set.tell())):
+            message.data_set = Overflow(reason)
+            self.share.give_back()
+
+    def _why_no_room(self, length: int) -> str:
+        """Take memory for more of a message, and wait for it if need be; return why there is none, "" if there is."""
+        if length > LARGEST_DATASET:
+            return f"larger than {LARGEST_DATASET >> 20} MiB"
+        grown = self.share.grow(lambda: self.assoc.interrupted is not None)
+        self.dul.socket.last_heard = time.monotonic()  # the silence was ours
+        return "" if grown else "no memory for so large an instance now; try again"
 
     def _queue(self, message: DIMSEMessage) -> None:
         whole = if_sound("message", message.message_to_primitive)
@@ -337,10 +349,10 @@ class DrivenMessages(DIMSEServiceProvider):  # type: ignore[misc]
 class DrivenAssociation(Association):  # type: ignore[misc]
     """An Association, either role, without threads of its own."""
 
-    def __init__(self, ae: AE, mode: str) -> None:
+    def __init__(self, ae: AE, mode: str, memory: ReceivingMemory) -> None:
         super().__init__(ae, mode)
         self.dul = DrivenUpperLayer(self)
-        self.dimse = DrivenMessages(self)
+        self.dimse = DrivenMessages(self, memory)
         self.interrupted: str | None = None  # why another thread wants this Association to end
         self._is_paused = True  # there is no reactor to pause
 
@@ -358,8 +370,8 @@ class DrivenAssociation(Association):  # type: ignore[misc]
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the peer's last byte."""
-        return float(time.monotonic() - self.dul.socket.last_heard)
+        """Seconds since the peer's last byte; none while it is us who don't read."""
+        return 0.0 if self.dimse.share.is_waiting else float(time.monotonic() - self.dul.socket.last_heard)
 
     def interrupt(self, reason: str) -> None:
         """Make the thread of this Association end it with an A-ABORT; called from another thread."""
@@ -372,3 +384,4 @@ class DrivenAssociation(Association):  # type: ignore[misc]
             self.acse.send_abort(0x00)
         self.kill()
         self.dul.socket.close_after_peer()
+        self.dimse.drop()

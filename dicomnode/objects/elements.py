@@ -14,7 +14,7 @@ from contextlib import suppress
 from io import BytesIO
 
 from pydicom import config
-from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.charset import convert_encodings, decode_bytes, python_encoding
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
@@ -24,14 +24,13 @@ from pydicom.tag import BaseTag
 from pydicom.uid import ExplicitVRLittleEndian
 from pydicom.valuerep import format_number_as_ds
 
+from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+
 # what pydicom may raise on bytes that are no sound DICOM, at once or when an element is first looked at
 PARSE_ERRORS = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, RecursionError, NotImplementedError,
     OSError, struct.error, zlib.error, InvalidDicomError, BytesLengthException,
 )  # fmt: skip
-
-IMPLEMENTATION_CLASS_UID = "2.25.320361842714052106013374172386340125841"
-IMPLEMENTATION_VERSION_NAME = "DICOMNODE"
 
 _ESCAPE = re.compile(r"\x1b[ -/]+[0-~]")  # of ISO 2022: pydicom leaves those of GB 2312 in the text
 _LATIN_9 = ("ISO_IR 203", "ISO 2022 IR 203")  # newer than pydicom 3.0
@@ -72,6 +71,11 @@ def _encodings(ds: Dataset) -> list[str]:
     if names[0] in _LATIN_9:
         return ["iso8859_15"]
     return list(convert_encodings(names))
+
+
+def character_sets() -> tuple[str, ...]:
+    """Return the terms of Specific Character Set that texts are decoded by (PS3.3 C.12.1.1.2), and some near them."""
+    return tuple(sorted({*filter(None, python_encoding), *_LATIN_9}))
 
 
 def texts(ds: Dataset, keyword: str) -> tuple[str, ...]:

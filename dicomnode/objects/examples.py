@@ -1,7 +1,7 @@
 """One example of everything that the node makes, written by the real writers: what the conformance statement lists.
 
-The examples come of a virtual acquisition of a few pixels. A structured report needs a heart, which takes a pipeline to
-find; of it the part that it shares with all documents is shown.
+The examples come of a virtual acquisition of a few pixels. A structured report is about a heart, which takes a pipeline
+to find; what is read of it here are numbers that mean nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 from pydicom import dcmread
@@ -20,20 +23,23 @@ from pydicom.dataset import Dataset
 
 from dicomnode.objects import codes, nuclear, report, structured_report
 from dicomnode.objects.camera import write_tomo
-from dicomnode.objects.derivation import (
-    DOCUMENT_PARTS,
-    MANUFACTURER,
-    DerivationContext,
-    Sources,
-    derived_dataset,
-    read_sources,
-)
+from dicomnode.objects.derivation import MANUFACTURER, DerivationContext, Sources, read_sources
 from dicomnode.objects.inherited import COPIED
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.objects.strip import WIDTH
 from dicomnode.objects.virtual_ct import write_ct
 from dicomnode.objects.virtual_study import VirtualStudy
-from pipelines.contract import CardiacState, Derived, DerivedKind, MapSource, Model, PipelineResult, Provenance
+from pipelines.contract import (
+    CardiacState,
+    Derived,
+    DerivedKind,
+    Heart,
+    MapSource,
+    Model,
+    PipelineInput,
+    PipelineResult,
+    Provenance,
+)
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, Volume
 
@@ -53,6 +59,7 @@ _COMPUTED = frozenset({
 _IN_WORDS = {
     "AcquisitionContextSequence": "the source's, repaired; absent where it states none",
     "BodyPartExamined": "the source's, else HEART",
+    "ContentSequence": "the content below",
     "CorrectedImage": "the source's, and for reconstructions what the model corrects",
     "DerivationDescription": "how it was made, by which version",
     "ImageComments": "settings, assumptions and findings of the run, one per line",
@@ -91,6 +98,17 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class ContentItem:
+    """One line of a report's content tree (PS3.3 C.17.3): how it belongs to the line above it, and what it says."""
+
+    depth: int
+    relationship: str
+    value_type: str
+    concept: str
+    value: str  # a code, or the unit of a number; "" for what is computed
+
+
+@dataclass(frozen=True)
 class CreatedObject:
     """One kind of object that the node makes."""
 
@@ -100,8 +118,10 @@ class CreatedObject:
     series_number: int
     description: str  # what is appended to the source's Series Description
     attributes: tuple[Attribute, ...]  # without what is copied from the source
+    content: tuple[ContentItem, ...] = ()  # of a structured report; of groups that are alike the first
 
 
+@cache
 def created_objects() -> tuple[CreatedObject, ...]:
     """Return an example of each kind, in the order of their Series Numbers."""
     with TemporaryDirectory() as folder:
@@ -110,7 +130,7 @@ def created_objects() -> tuple[CreatedObject, ...]:
         ct = Path(folder) / "ct.dcm"
         ct.write_bytes(_ct_slice())
         sources = read_sources([path, ct])
-        made = [*_images(sources, path), _page(sources), _numbers(sources)]
+        made = [*_images(sources, path), _page(sources), _numbers(sources, path)]
     return tuple(sorted(made, key=lambda one: one.series_number))
 
 
@@ -159,10 +179,26 @@ def _page(sources: Sources) -> CreatedObject:
     return _created(report.KIND, dcmread(BytesIO(made.file_bytes)))
 
 
-def _numbers(sources: Sources) -> CreatedObject:
-    derivative = structured_report.derivative(_RESULT)
-    ds = derived_dataset(sources, derivative, _context("denoising"), DOCUMENT_PARTS)
-    return _created(structured_report.KIND, ds)
+def _numbers(sources: Sources, path: Path) -> CreatedObject:
+    read = replace(_RESULT, hearts=(_heart(),))
+    pipeline_input = PipelineInput(read_acquisition(path))
+    made = structured_report.write_structured_report(sources, pipeline_input, read, (), _context("denoising"))
+    return _created(structured_report.KIND, dcmread(BytesIO(made.file_bytes)))
+
+
+def _heart() -> Heart:
+    """Return what the report reads of a heart, and nothing else: a whole one takes a pipeline to find."""
+    seventeen = (1,) * 17
+    perfusion = SimpleNamespace(
+        tpd_percent=1.0, extent_percent=1.0, severity_percent=1.0, summed_score=1, summed_percent=1.0,
+        segments_percent=seventeen, scores=seventeen, limits_sha256="",
+    )  # fmt: skip
+    function = SimpleNamespace(
+        ejection_fraction_percent=1.0, edv_ml=1.0, esv_ml=1.0, thickening_percent=seventeen, volumes_ml=(1.0,),
+        remarks=(),
+    )  # fmt: skip
+    shape = SimpleNamespace(cavity_ml=1.0, wall_ml=1.0, eccentricity=1.0, shape_index=1.0)
+    return cast(Heart, SimpleNamespace(label="", shape=shape, perfusion=perfusion, function=function, limits=""))
 
 
 def _context(pipeline: str) -> DerivationContext:
@@ -177,7 +213,29 @@ def _created(kind: str, ds: Dataset) -> CreatedObject:
         int(ds.SeriesNumber),
         str(ds.SeriesDescription),
         tuple(_attributes(ds, 0)),
+        tuple(_content(ds, 0)),
     )
+
+
+def _content(above: Dataset, depth: int) -> Iterator[ContentItem]:
+    """Yield the lines below an item; a group like one before it (another segment of the heart) is left out."""
+    seen = set()
+    for item in above.get("ContentSequence", ()):
+        lines = [_line(item, depth), *_content(item, depth + 1)]
+        shape = tuple((line.depth, line.concept, line.value if line.value_type == "NUM" else "") for line in lines)
+        if shape not in seen:
+            seen.add(shape)
+            yield from lines
+
+
+def _line(item: Dataset, depth: int) -> ContentItem:
+    value = ""
+    if item.ValueType == "CODE":
+        value = _code(item.ConceptCodeSequence[0])
+    elif item.ValueType == "NUM":
+        value = _code(item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence[0])
+    concept = _code(item.ConceptNameCodeSequence[0]) if "ConceptNameCodeSequence" in item else ""
+    return ContentItem(depth, item.RelationshipType, item.ValueType, concept, value)
 
 
 def _attributes(ds: Dataset, depth: int) -> Iterator[Attribute]:

@@ -38,7 +38,7 @@ _ATTRIBUTES = (
     "BodyPartExamined", "ProtocolName", "PatientPosition", "StudyInstanceUID", "SeriesInstanceUID",
     "SeriesNumber", "ImageID", "NumberOfFrames", "Rows", "Columns", "CorrectedImage",
 )  # fmt: skip
-_PIXELS = ("SamplesPerPixel", "BitsAllocated")
+_PIXELS = ("SamplesPerPixel", "BitsAllocated", "PhotometricInterpretation")
 _VECTORS = tuple(axis.vector for axis in TOMO_AXES) + tuple(axis.count for axis in TOMO_AXES) + (
     "FrameIncrementPointer", "RotationInformationSequence", "GatedInformationSequence", "AcquisitionContextSequence",
     "DetectorInformationSequence", "ImageOrientationPatient",
@@ -49,6 +49,8 @@ _PIXEL_TAGS = {0x7FE00010, 0x7FE00008, 0x7FE00009}
 _UNDEFINED = 0xFFFFFFFF
 _MAX_READS = 150_000  # about a second; a real header takes some hundreds
 _MAX_ENCODED_BYTES = 1 << 31  # once decompressed
+# two of the three samples are there for every second pixel of a row only (PS3.3 C.7.6.3.1.2)
+_SUBSAMPLED = ("YBR_FULL_422", "YBR_PARTIAL_422")
 _MAX_VALUES, _MAX_LETTERS = 64, 1024
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _ACROSS = 0.9  # cosine of the angle between a slice's normal and the patient's length
@@ -219,19 +221,23 @@ def _check_pixels(ds: Dataset, pixels: _Pixels, stream: BinaryIO) -> None:
     bits = (integer(ds, "BitsAllocated") or 0) * (integer(ds, "SamplesPerPixel") or 1)
     if not 0 < bits <= 4 * 64:
         raise _mismatch("BitsAllocated or SamplesPerPixel is missing or no sound number")
-    expected = -(-bits * (sizes["Rows"] or 0) * (sizes["Columns"] or 0) * (frames or 0) // 8)
+    values = (sizes["Rows"] or 0) * (sizes["Columns"] or 0) * (frames or 0)
+    expected = -(-bits * values // 8)
     if not pixels.found:
         raise _mismatch("there is no Pixel Data")
     if pixels.length == _UNDEFINED:
         _check_fragments(stream, pixels, expected)
+    elif text(ds, "PhotometricInterpretation") in _SUBSAMPLED:
+        # some who decompress an image leave the name of its subsampling behind: then all three samples are there
+        _check_native(stream, pixels, expected * 2 // 3, expected)
     else:
         _check_native(stream, pixels, expected)
 
 
-def _check_native(stream: BinaryIO, pixels: _Pixels, expected: int) -> None:
+def _check_native(stream: BinaryIO, pixels: _Pixels, *expected: int) -> None:
     here = stream.seek(0, 2) - pixels.offset
-    if pixels.length not in (expected, expected + expected % 2) or here < pixels.length:
-        raise _mismatch(f"{min(here, pixels.length)} bytes of pixels, expected {expected}")
+    if here < pixels.length or not any(pixels.length in (length, length + length % 2) for length in expected):
+        raise _mismatch(f"{min(here, pixels.length)} bytes of pixels, expected {expected[0]}")
 
 
 def _check_fragments(stream: BinaryIO, pixels: _Pixels, expected: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from threading import Lock
 
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
@@ -18,20 +19,28 @@ PIXEL_DATA = 0x7FE00010
 _MOST_BESIDES_PIXELS = 8 << 20  # bytes; a header takes some thousands, and each of its elements a hundred times itself
 
 
+_ONE_AT_A_TIME = Lock()  # a comparison takes twice the memory of the files
+
+
 def same_content(file_bytes: bytes, other: Path) -> bool:
     """Tell whether two DICOM files hold the same elements with the same values, whatever their Transfer Syntax.
 
     Compressed pixels are compared as they are, so the same picture compressed in two ways counts as different; so do
     files with more elements or larger ones than an image has, for this runs while a peer waits.
     """
-    try:
-        with other.open("rb") as stream:
-            one, two = dcmread(PatientStream(BytesIO(file_bytes))), dcmread(PatientStream(stream))
-        if max(map(_besides_pixels, (one, two))) > _MOST_BESIDES_PIXELS:
+    with _ONE_AT_A_TIME:
+        try:
+            return _same_elements(file_bytes, other)
+        except (*PARSE_ERRORS, InstanceRejected):
             return False
-        return bool(one == two)
-    except (*PARSE_ERRORS, InstanceRejected):
+
+
+def _same_elements(file_bytes: bytes, other: Path) -> bool:
+    with other.open("rb") as stream:
+        one, two = dcmread(PatientStream(BytesIO(file_bytes))), dcmread(PatientStream(stream))
+    if max(map(_besides_pixels, (one, two))) > _MOST_BESIDES_PIXELS:
         return False
+    return bool(one == two)
 
 
 def _besides_pixels(ds: Dataset) -> int:

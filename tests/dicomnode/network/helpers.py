@@ -25,6 +25,7 @@ from pynetdicom.presentation import build_context
 from dicomnode.config import NodeSettings, PeerSettings, TlsSettings
 from dicomnode.network.commitment import CommitmentService
 from dicomnode.network.listener import AssociationRejected, Listener
+from dicomnode.network.memory import ReceivingMemory
 from dicomnode.study import ReceivedInstance
 from tests.peers.turns import steady
 
@@ -101,11 +102,14 @@ def listening(
     tls: TlsSettings | None = None,
     commitment: CommitmentService | None = None,
     rejected: AssociationRejected | None = None,
+    memory: ReceivingMemory | None = None,
     **node: object,
 ) -> Iterator[Listener]:
     """Run a listener on a free port."""
     settings = NodeSettings.model_validate({"port": free_port(), **node})
-    listener = Listener(settings, peers, tls, receive or inbox.receive, inbox.closed.append, commitment, rejected)
+    listener = Listener(
+        settings, peers, tls, receive or inbox.receive, inbox.closed.append, commitment, rejected, memory
+    )
     listener.start()
     try:
         yield listener

@@ -68,6 +68,31 @@ def test_dcmtk_is_let_in_with_its_password_only(tmp_path: Path) -> None:
     assert len(inbox.received) == 1
 
 
+@pytest.mark.skipif(shutil.which("storescu") is None, reason="dcmtk is not installed")
+@pytest.mark.parametrize("password", ["s3cret", None])
+def test_dcmtk_is_told_that_its_user_is_right_where_it_asks_for_that(password: str | None, tmp_path: Path) -> None:
+    file = tmp_path / "a.dcm"
+    file.write_bytes(nm_file())
+    inbox, peer = Inbox(), NAMED if password else PeerSettings(name="camera", ae_title="SPECT1", user="camera-1")
+    identity = ("-usr", "camera-1", *(("-pwd", password) if password else ()), "-rsp")
+    with listening(inbox, peers=(peer,)) as listener:
+        done = storescu(listener.port, file, options=identity)
+    assert done.returncode == 0, done.stderr
+    assert len(inbox.received) == 1
+
+
+def test_an_identity_that_nobody_checked_is_not_confirmed() -> None:
+    asked = an_identity("whoever", "whatever")
+    asked.positive_response_requested = True
+    with listening(Inbox(), peers=(PeerSettings(name="camera", ae_title="SPECT1"),)) as listener:
+        ae = AE("SPECT1")
+        ae.add_requested_context(Verification)
+        assoc = steady(ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=[asked]))
+        assert assoc.is_established
+        assert assoc.acceptor.user_identity is None
+        assoc.release()
+
+
 def test_the_user_of_any_other_peer_is_ignored() -> None:
     assert is_welcome(PeerSettings(name="camera", ae_title="SPECT1"), an_identity("whoever", "whatever"))
 

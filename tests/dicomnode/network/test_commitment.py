@@ -66,11 +66,11 @@ class Notebook:
 
 
 @contextmanager
-def associated(notebook: Notebook, peer: PeerSettings = CAMERA, as_scp: bool = False) -> Iterator[Association]:
+def associated(notebook: Notebook, *peers: PeerSettings, as_scp: bool = False) -> Iterator[Association]:
     """Open an Association for Storage Commitment with a listener that writes into the notebook."""
     service = CommitmentService(notebook.take_request, notebook.take_report)
-    with listening(Inbox(), peers=(peer,), commitment=service) as listener:
-        ae = AE(peer.ae_title)
+    with listening(Inbox(), peers=peers or (CAMERA,), commitment=service) as listener:
+        ae = AE(CAMERA.ae_title)
         ae.add_requested_context(MODEL)
         roles = [build_role(MODEL, scp_role=True)] if as_scp else []
         assoc = steady(ae.associate("127.0.0.1", listener.port, ae_title="DICOMNODE", ext_neg=roles))
@@ -112,6 +112,23 @@ def test_a_peer_without_an_address_is_told_that_no_report_could_reach_it() -> No
     with associated(Notebook(), PeerSettings(name="camera", ae_title="SPECT1")) as assoc:
         answer, _ = assoc.send_n_action(a_request("1.9.1", KEPT), 1, MODEL, INSTANCE)
     assert answer.Status == 0x0124
+
+
+def test_of_two_peers_with_one_ae_title_the_one_that_asked_gets_the_report() -> None:
+    notebook = Notebook()
+    elsewhere = PeerSettings(name="camera upstairs", ae_title="SPECT1", host="127.0.0.9", port=104)
+    with associated(notebook, elsewhere, CAMERA) as assoc:
+        assoc.send_n_action(a_request("1.9.1", KEPT), 1, MODEL, INSTANCE)
+    assert [peer for peer, _ in notebook.asked] == ["camera"]
+
+
+def test_no_peer_elsewhere_gets_the_report_of_one_without_an_address() -> None:
+    notebook = Notebook()
+    elsewhere = PeerSettings(name="camera upstairs", ae_title="SPECT1", host="127.0.0.9", port=104)
+    with associated(notebook, elsewhere, PeerSettings(name="camera", ae_title="SPECT1")) as assoc:
+        answer, _ = assoc.send_n_action(a_request("1.9.1", KEPT), 1, MODEL, INSTANCE)
+    assert answer.Status == 0x0124
+    assert notebook.asked == []
 
 
 def test_what_could_not_be_recorded_is_never_called_a_success() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ from dicomnode.config import DestinationSettings
 from dicomnode.errors import TransientFault
 from dicomnode.network.fetch import Archive
 from dicomnode.study import FoundSeries, ReceivedInstance, SeriesQuery
+from tests.conftest import Start, need_isolation, need_programs
 from tests.dicomnode.network.helpers import Inbox, dataset_bytes, nm_file
+from tests.peers import dcmtk
 
 QUERY = SeriesQuery("1.2", "NM", "*rest*", True, "P1", "HOSPITAL", "20260302", "20260201-20260401")
 SERIES = FoundSeries("1.3", "1.3.1", ("1.3.1.1",))
@@ -101,6 +104,33 @@ def test_series_of_a_study_are_found_with_their_instances_by_modality_and_descri
         found = archive.find(SeriesQuery("1.3", "NM", "*rest*"))
     assert found == [FoundSeries("1.3", "1.3.1", ("1.3.1.1",))]
     assert {ds.StudyInstanceUID for ds in peer.asked} == {"1.3"}
+
+
+def test_a_series_of_which_the_archive_tells_no_description_is_not_left_out() -> None:
+    untold = a_match(SeriesInstanceUID="1.3.2", Modality="NM")
+    series = [a_series(SeriesDescription="STRESS"), a_series(SeriesDescription=""), untold]
+    with QueryPeer({"SERIES": series, "IMAGE": [a_match(SOPInstanceUID="1.3.2.1")]}).running() as archive:
+        found = archive.find(SeriesQuery("1.3", "NM", "*rest*"))
+    assert found == [FoundSeries("1.3", "1.3.2", ("1.3.2.1",))]
+
+
+def test_dcmtks_archive_tells_no_descriptions_and_its_series_are_found_and_fetched_all_the_same(
+    start: Start, tmp_path: Path
+) -> None:
+    need_programs("dcmqrscp", "storescu", "echoscu")
+    need_isolation()
+    archive = dcmtk.QueryRetrieveSCP(tmp_path)
+    start(archive)
+    made = dcmread(BytesIO(nm_file()))
+    made.SeriesDescription, made.StudyDate, made.StudyID = "REST TOMO", "20260301", "1"
+    made.save_as(tmp_path / "rest.dcm")
+    assert dcmtk.store(archive.port, [tmp_path / "rest.dcm"], called=archive.ae_title).accepted
+    source = DestinationSettings(name="pacs", ae_title=archive.ae_title, host="127.0.0.1", port=archive.port)
+    asking, inbox = Archive(source, archive.reader, None, 20), Inbox()
+    (found,) = asking.find(SeriesQuery(made.StudyInstanceUID, "NM", "*rest*"))
+    assert found == FoundSeries(made.StudyInstanceUID, made.SeriesInstanceUID, (made.SOPInstanceUID,))
+    asking.get(found, "fetch 1", inbox.receive)
+    assert [one.sop_instance_uid for one in inbox.received] == [made.SOPInstanceUID]
 
 
 def test_of_other_studies_the_nearest_of_the_same_patient_is_taken() -> None:

@@ -217,7 +217,7 @@ def test_an_instance_larger_than_any_camera_makes_is_refused_without_being_held(
     monkeypatch.setattr(upper_layer, "LARGEST_DATASET", 100_000)
     inbox = Inbox()
     with listening(inbox) as listener, associated(listener.port) as scanner:
-        assert store(scanner, nm_file(frames=64)).Status == 0xA700
+        assert store(scanner, nm_file(frames=640)).Status == 0xA700
         small = nm_file()
         assert store(scanner, small).Status == 0x0000
     assert [dataset_bytes(instance.file_bytes) for instance in inbox.received] == [dataset_bytes(small)]

@@ -192,6 +192,37 @@ def test_what_can_be_kept_is_kept(name: str) -> None:
     assert read_header(HARMLESS[name]()).study_instance_uid
 
 
+def a_subsampled_image(photometric: str, pixel_bytes: int, **elements: object) -> bytes:
+    ds = quick_dataset(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.6.1", SamplesPerPixel=3, PhotometricInterpretation=photometric,
+        PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=bytes(pixel_bytes), **elements,
+    )  # fmt: skip
+    return as_file(ds)
+
+
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_PARTIAL_422"])
+@pytest.mark.parametrize(
+    ("rows", "columns", "pixel_bytes"),
+    [
+        (16, 16, 16 * 16 * 2),
+        (3, 2, 3 * 2 * 2),
+        (16, 16, 16 * 16 * 3),  # decompressed, and the name of the subsampling left as it was
+    ],
+)
+def test_an_ultrasound_image_with_subsampled_color_is_kept(
+    photometric: str, rows: int, columns: int, pixel_bytes: int
+) -> None:
+    read_header(a_subsampled_image(photometric, pixel_bytes, Rows=rows, Columns=columns))
+    read_header(a_subsampled_image(photometric, 5 * pixel_bytes, Rows=rows, Columns=columns, NumberOfFrames=5))
+
+
+@pytest.mark.parametrize(("photometric", "pixel_bytes"), [("YBR_FULL_422", 500), ("RGB", 512), ("YBR_FULL", 512)])
+def test_subsampled_color_excuses_no_missing_pixels(photometric: str, pixel_bytes: int) -> None:
+    with pytest.raises(InstanceRejected, match="bytes of pixels, expected") as refused:
+        read_header(a_subsampled_image(photometric, pixel_bytes, Rows=16, Columns=16))
+    assert refused.value.status is CUT
+
+
 def test_the_uids_of_command_and_dataset_must_agree() -> None:
     header = read_header(as_file(quick_dataset()))
     check_command_uids(header, header.sop_class_uid, header.sop_instance_uid)
