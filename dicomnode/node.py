@@ -32,14 +32,15 @@ from dicomnode.road import Ground, Road
 from dicomnode.stages.assemble import refresh_headers
 from dicomnode.stages.process import LEASE_MARGIN_S, Processor, remove_unrecorded
 from dicomnode.stages.receive import OpenAssociations, Receiver, register_orphans
-from dicomnode.standby import Keeper, Standby
-from dicomnode.store.folder import DataFolder, take_lock, write_facts
+from dicomnode.standby import Keeper, Standby, open_folder
+from dicomnode.store.folder import DataFolder, write_facts
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import Outbox
 from dicomnode.store.punctuality import is_ahead, make_due
 from dicomnode.store.schema import open_database
 from dicomnode.store.spool import Spool
 from dicomnode.store.tenure import Tenure
+from dicomnode.store.trial import WriteTrial
 from dicomnode.study import ReceivedInstance
 from dicomnode.systemd import Heartbeat, ServiceManager
 from dicomnode.telemetry import set_level
@@ -111,21 +112,29 @@ class Node:
 
         Returns False if a signal to stop came before. Raises ConfigurationError if folder or journal can't be used.
         """
-        self.folder.create()
-        self._lock = take_lock(self.folder.lock)
+        self._lock = open_folder(self.folder, self.config.node, self._manager, self._stopping)
+        if self._lock is None:
+            return False
         if self.folder.database is None:
             self.journal = Journal(open_database(self.folder.journal))
             return True
         tenure = Tenure(self.folder, self.config.node.takeover_s)
-        if not Standby(tenure, self.config.node, self._manager, self._tell_waiting).wait(self._stopping):
+        standby = Standby(tenure, self.config.node, self._manager, self._tell_waiting, self._trial(marked=False))
+        if not standby.wait(self._stopping):
             tenure.close()
             self._lock.close()
             return False
         self.journal = Journal(tenure.engine, tenure.epoch)
         self._manager.status("active; looks through what the last active node left")
-        self._keeper = Keeper(tenure, self.config.node, self._end_at_once, self._beat_at_start)
+        self._keeper = Keeper(
+            tenure, self.config.node, self._end_at_once, self._beat_at_start, self._trial(marked=True)
+        )
         self._keeper.start()
         return True
+
+    def _trial(self, marked: bool) -> WriteTrial | None:
+        """Return what watches the data folder; a node without a standby stays where it is, whatever its disk does."""
+        return WriteTrial(self.folder, marked) if self.config.node.standby else None
 
     def start(self) -> None:
         """Mend what a crash left, start all parts; the listener last.
@@ -349,7 +358,8 @@ class Node:
     def _tell_waiting(self, words: str) -> None:
         assert self._lock is not None  # noqa: S101 - taken before
         facts = {"pid": os.getpid(), "version": node_version(), "role": "standby", "waits": words}
-        write_facts(self._lock, facts)
+        with contextlib.suppress(OSError):  # that the folder can't be written may be what it waits for
+            write_facts(self._lock, facts)
 
     def _tell_status(self) -> None:
         """Leave in the lock file what the commands of other processes ask for."""

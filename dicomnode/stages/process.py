@@ -189,8 +189,7 @@ class Processor:
 def remove_unrecorded(outbox: Outbox) -> int:
     """Delete derived files that no row knows (an attempt died before its commit); only before the stages start."""
     known = outbox.known_paths()
-    lost = [path for path in outbox.spool.stored() if path not in known]
-    outbox.spool.remove_temporaries()
+    lost = [path for path in outbox.spool.sweep() if path not in known]
     for path in lost:
         outbox.spool.remove(path)
     return len(lost)

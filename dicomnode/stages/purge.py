@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from dicomnode.store.journal import Journal
-from dicomnode.store.keeping import purge_rows
+from dicomnode.store.keeping import WHENEVER, Terms, purge_rows, purgeable
 from dicomnode.store.outbox import Outbox
 from dicomnode.store.spool import Spool
 from dicomnode.study import Study, StudyState
@@ -35,32 +35,30 @@ class Purger:
 
     def run_once(self, now: datetime) -> int:
         """Purge every study whose time has come; return how many files were deleted."""
-        return sum(self._purge(study, now) for state in ENDED for study in self.journal.studies(state))
+        days = (self.received_days, self.derived_days, self.promised_days)
+        terms = Terms(*(now - timedelta(days=one) for one in days))
+        return sum(self._purge(study, terms, now) for state in ENDED for study in purgeable(self.journal, state, terms))
 
     def make_room(self, now: datetime) -> int:
         """While the disk is short of room, purge studies that have ended, the oldest first; return how many files."""
         if self.spool.free_gb() >= self.early_below_gb:
             return 0
-        ended = [study for state in ENDED for study in self.journal.studies(state)]
+        terms = Terms(WHENEVER, WHENEVER, now - timedelta(days=self.promised_days))
+        ended = [study for state in ENDED for study in purgeable(self.journal, state, terms)]
         count = 0
         for study in sorted(ended, key=lambda study: study.updated_at):
-            count += self._remove(study, True, True, now)
+            count += self._purge(study, terms, now)
             if self.spool.free_gb() >= self.early_below_gb:
                 break
         if count:
             log.warning("files purged before their time", count=count, free_gb=round(self.spool.free_gb(), 2))
         return count
 
-    def _purge(self, study: Study, now: datetime) -> int:
-        age = now - study.updated_at
-        received = age >= timedelta(days=self.received_days)
-        derived = age >= timedelta(days=self.derived_days)
-        return self._remove(study, received, derived, now) if received or derived else 0
-
-    def _remove(self, study: Study, received: bool, derived: bool, now: datetime) -> int:
-        # rows first: should we die in between, the next start knows by the rows that the files may go
-        promised_before = now - timedelta(days=self.promised_days)
-        gone = purge_rows(self.journal, study, received, derived, now, promised_before)
+    def _purge(self, study: Study, terms: Terms, now: datetime) -> int:
+        received, derived = study.updated_at <= terms.received_before, study.updated_at <= terms.derived_before
+        # rows first: should we die in between, the next start knows by the rows that the files may go; and what comes
+        # again from here on gets another name, however late the files go
+        gone = purge_rows(self.journal, study, received, derived, now, terms.promised_before)
         for path in gone.received:
             self.spool.remove(path)
         for path in gone.derived:

@@ -14,9 +14,9 @@ from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
 from dicomnode.objects.header import check_command_uids, read_header
 from dicomnode.objects.identity import origin, same_content
 from dicomnode.store.journal import Journal
-from dicomnode.store.keeping import purged_paths
+from dicomnode.store.keeping import was_purged
 from dicomnode.store.rows import Arrival
-from dicomnode.store.spool import Spool, dataset_sha256
+from dicomnode.store.spool import Spool, dataset_sha256, generation
 from dicomnode.study import Instance, InstanceContent, InstanceHeader, ReceivedInstance
 
 log = structlog.get_logger(__name__)
@@ -93,14 +93,17 @@ class Receiver:
 
     def _keep(self, header: InstanceHeader, received: ReceivedInstance, now: datetime) -> Arrival:
         sha256 = dataset_sha256(received.file_bytes)
-        kept = self.journal.kept_copy(header.sop_instance_uid)
-        if kept is not None and kept[1] == sha256:
+        copies = self.journal.copies(header.sop_instance_uid)
+        kept = next((copy for copy in copies if copy.kept and copy.purged_at is None), None)
+        if kept is not None and kept.sha256 == sha256:
             return Arrival.DUPLICATE
-        if kept is not None and same_content(received.file_bytes, self.spool.path(kept[0])):
+        if kept is not None and same_content(received.file_bytes, self.spool.path(kept.path)):
             return Arrival.DUPLICATE  # the same data in another Transfer Syntax
+        purged = next((copy.path for copy in copies if copy.sha256 == sha256 and copy.purged_at is not None), None)
         path = self.spool.store(
-            header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid, received.file_bytes, sha256
-        )
+            header.study_instance_uid, header.series_instance_uid, header.sop_instance_uid, received.file_bytes, sha256,
+            purged,
+        )  # fmt: skip
         instance = Instance(
             header,
             received.transfer_syntax_uid,
@@ -112,35 +115,39 @@ class Receiver:
             version=1,
         )
         quiet_at = None if header.content in _MAY_COMPLETE else now + timedelta(seconds=self.quiet_s)
-        return self.journal.record_instance(instance, now, quiet_at)
+        return self.journal.record_instance(instance, now, quiet_at, purged)
 
 
 def register_orphans(receiver: Receiver, now: datetime) -> int:
     """Register the files that a crash left without a row, and return how many; run before the listener starts."""
-    receiver.spool.remove_temporaries()
     known = receiver.journal.known_paths()
-    purged = purged_paths(receiver.journal)
-    orphans = []
-    for path in list(receiver.spool.stored()):
-        if path in purged and path not in known:
-            receiver.spool.remove(path)
-        elif path not in known:
-            orphans.append(path)
-    for path in orphans:
-        _register(receiver, path, now)
-    return len(orphans)
+    unknown = [path for path in receiver.spool.sweep() if path not in known]
+    return sum(_register(receiver, path, now) for path in unknown)
 
 
-def _register(receiver: Receiver, path: str, now: datetime) -> None:
+def _register(receiver: Receiver, path: str, now: datetime) -> bool:
+    if was_purged(receiver.journal, path):  # and then the node died
+        receiver.spool.remove(path)
+        return False
     file_bytes = receiver.spool.path(path).read_bytes()
     try:
         header = read_header(file_bytes, receiver.keywords)
     except InstanceRejected as error:
         log.error("a file of the spool is no instance; left where it is", file=path, reason=error.comment)
-        return
+        return False
     transfer_syntax_uid, calling_ae_title = origin(receiver.spool.path(path))
     instance = Instance(
         header, transfer_syntax_uid, path, dataset_sha256(file_bytes), len(file_bytes), now, calling_ae_title, version=1
     )
-    arrival = receiver.journal.record_instance(instance, now)
+    same = next((c for c in receiver.journal.copies(header.sop_instance_uid) if c.sha256 == instance.sha256), None)
+    if same is not None and same.purged_at is None and not receiver.spool.path(same.path).is_file():
+        receiver.journal.found(instance)  # the journal was put back to before a purge, and has the file of then
+        arrival = Arrival.NEW
+    elif same is not None and (same.purged_at is None or generation(path) <= generation(same.path)):
+        receiver.spool.remove(path)  # it was purged, or is here a second time
+        return False
+    else:
+        purged = None if same is None else same.path
+        arrival = receiver.journal.record_instance(instance, now, purged=purged)
     log.warning("file without a row registered", file=path, study=header.study_instance_uid, outcome=arrival.value)
+    return True

@@ -60,6 +60,11 @@ class DataFolder:
         return self.root / ("node.lock" if self.database is None else f"node-{self.node}.lock")
 
     @property
+    def trial(self) -> Path:
+        """What this node writes to see whether the folder can be written."""
+        return self.root / f"node-{self.node}.trial"
+
+    @property
     def _mark(self) -> Path:
         return self.root / "journal.id"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, RowMapping, and_, bindparam, func, or_, select, update
 
-from dicomnode.errors import InvariantBroken
+from dicomnode.errors import InvariantBroken, TransientFault
 from dicomnode.store.faults import TenureLost, faults
 from dicomnode.store.postgres import READING, epoch_of
-from dicomnode.store.rows import Arrival, Claim, Move, claim_of, instance_of, instance_row, study_of
+from dicomnode.store.rows import Arrival, Claim, Copy, Move, claim_of, instance_of, instance_row, study_of
 from dicomnode.store.schema import instances, moves, studies
 from dicomnode.study import Event, Instance, Study, StudyState, next_state
 
@@ -57,16 +57,19 @@ class Journal:
 
     # --- receive
 
-    def kept_copy(self, sop_instance_uid: str) -> tuple[str, str] | None:
-        """Return spool path and hash of the copy that is kept under this UID, if its file is still here."""
+    def copies(self, sop_instance_uid: str) -> list[Copy]:
+        """Return all that came under this UID, each content once."""
         with self.reading() as connection:
-            row = connection.execute(_KEPT_COPY, {"uid": sop_instance_uid}).first()
-        return None if row is None else (row.path, row.sha256)
+            return [Copy(*row) for row in connection.execute(_COPIES, {"uid": sop_instance_uid})]
 
-    def record_instance(self, new: Instance, now: datetime, quiet_at: datetime | None = None) -> Arrival:
+    def record_instance(
+        self, new: Instance, now: datetime, quiet_at: datetime | None = None, purged: str | None = None
+    ) -> Arrival:
         """Record a stored instance and move its study; returns what the instance turned out to be.
 
         A receiving study is to be looked at once; where the instance is but more of what the study has, at `quiet_at`.
+        `purged` is the path that the instance had before it was purged, as it was known when the new one was chosen.
+        Raises TransientFault if that has changed: then the new one may have been purged in between, too.
         """
         header = new.header
         with self.transaction() as connection:
@@ -74,6 +77,8 @@ class Journal:
             same = next((row for row in rows if row.sha256 == new.sha256), None)
             if same is not None and same.purged_at is None:
                 return Arrival.DUPLICATE
+            if same is not None and same.path != purged:
+                raise TransientFault("the instance came again and was purged again in this moment")
             kept = same.kept if same is not None else not rows
             study = connection.execute(_STATE, {"uid": header.study_instance_uid}).first()
             version = 1 if study is None else study.version + (study.state != StudyState.RECEIVING.value)
@@ -273,17 +278,18 @@ class Journal:
 
     def study(self, uid: str) -> Study | None:
         """Return one study."""
-        return next(iter(self._studies(studies.c.study_instance_uid == uid)), None)
+        return next(iter(self.matching(studies.c.study_instance_uid == uid)), None)
 
     def studies(self, state: StudyState | None = None) -> list[Study]:
         """Return all studies, the newest first."""
-        return self._studies(None if state is None else studies.c.state == state.value)
+        return self.matching(None if state is None else studies.c.state == state.value)
 
     def due(self, state: StudyState, now: datetime) -> list[Study]:
         """Return the studies of one state whose time to be looked at has come."""
-        return self._studies(and_(studies.c.state == state.value, studies.c.next_at <= now))
+        return self.matching(and_(studies.c.state == state.value, studies.c.next_at <= now))
 
-    def _studies(self, condition: Any) -> list[Study]:
+    def matching(self, condition: Any) -> list[Study]:
+        """Return the studies of which a condition on their row holds (None: all), the newest first."""
         query = select(studies, _INSTANCES).order_by(studies.c.created_at.desc())
         with self.reading() as connection:
             rows = connection.execute(query if condition is None else query.where(condition)).mappings().all()
@@ -302,6 +308,12 @@ class Journal:
         )
         with self.reading() as connection:  # row by row: a study may have thousands
             return [instance_of(row) for row in connection.execute(query.order_by(instances.c.received_at)).mappings()]
+
+    def found(self, instance: Instance) -> None:
+        """Note under which path an instance was found that is recorded under another, at which there is nothing."""
+        here = instances.c.purged_at.is_(None)
+        with self.transaction() as connection:
+            connection.execute(_where_instance(update(instances), instance).where(here).values(path=instance.path))
 
     def update_header(self, instance: Instance) -> None:
         """Replace what is known of an instance's header: the rules may look at other keywords than when it came."""
@@ -329,10 +341,7 @@ class Journal:
 # What each arrival asks and writes: statements that are built once, for to build one takes longer than to execute it.
 _THIS_INSTANCE = instances.c.sop_instance_uid == bindparam("uid")
 _THIS_STUDY = studies.c.study_instance_uid == bindparam("uid")
-_KEPT_COPY = select(instances.c.path, instances.c.sha256).where(
-    _THIS_INSTANCE, instances.c.kept, instances.c.purged_at.is_(None)
-)
-_COPIES = select(instances.c.sha256, instances.c.kept, instances.c.purged_at).where(_THIS_INSTANCE)
+_COPIES = select(*(instances.c[name] for name in Copy.__dataclass_fields__)).where(_THIS_INSTANCE)
 _ONE_LIKE_IT = (
     select(instances.c.path)
     .where(instances.c.study_instance_uid == bindparam("study"), instances.c.content == bindparam("content"))

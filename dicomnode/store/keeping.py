@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import Connection, Table, and_, exists, or_, select, update
 
 from dicomnode.store.journal import Journal
 from dicomnode.store.outbox import OPEN, DeliveryState, names
 from dicomnode.store.schema import deliveries, derived, instances, studies
 from dicomnode.study import Event, Study, StudyState
+
+WHENEVER = datetime.max.replace(tzinfo=UTC)  # a time before which everything was
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What has been kept long enough: of studies that have changed last before a time, and what was promised before."""
+
+    received_before: datetime
+    derived_before: datetime
+    promised_before: datetime
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,20 @@ class Purged:
 
     received: tuple[str, ...] = ()
     derived: tuple[str, ...] = ()
+
+
+def purgeable(journal: Journal, state: StudyState, terms: Terms) -> list[Study]:
+    """Return the studies of a state of which something may go; a promise may last for years, a destination be away."""
+    received_due = studies.c.updated_at <= terms.received_before
+    derived_due = studies.c.updated_at <= terms.derived_before
+    received = and_(instances.c.study_instance_uid == studies.c.study_instance_uid, instances.c.purged_at.is_(None))
+    made = and_(derived.c.study_instance_uid == studies.c.study_instance_uid, derived.c.purged_at.is_(None))
+    something = or_(
+        and_(received_due, exists().where(received, _promise_is_over(terms.promised_before))),
+        and_(derived_due, exists().where(made, _is_settled(state))),
+        and_(received_due, derived_due, ~exists().where(received), ~exists().where(made)),  # only the move is left
+    )
+    return journal.matching(and_(studies.c.state == state.value, or_(received_due, derived_due), something))
 
 
 def purge_rows(
@@ -38,7 +63,7 @@ def purge_rows(
             return Purged()
         gone = Purged(
             _mark(connection, instances, seen, now, _promise_is_over(promised_before)) if received else (),
-            _mark(connection, derived, seen, now, _is_settled(seen)) if derived_too else (),
+            _mark(connection, derived, seen, now, _is_settled(seen.state)) if derived_too else (),
         )
         if received and derived_too and not any(_is_left(connection, table, seen) for table in (instances, derived)):
             journal.move(
@@ -51,13 +76,11 @@ def _promise_is_over(promised_before: datetime) -> Any:
     return or_(instances.c.promised_at.is_(None), instances.c.promised_at <= promised_before)
 
 
-def _is_settled(seen: Study) -> Any:
+def _is_settled(state: StudyState) -> Any:
     """Return the condition that nothing is left to do for a derived instance; a rejected study's failures are known."""
-    unsettled = OPEN if seen.state is StudyState.REJECTED else (*OPEN, DeliveryState.NOT_COMMITTED)
-    query = select(deliveries.c.sop_instance_uid).where(
-        deliveries.c.study_instance_uid == seen.study_instance_uid, deliveries.c.state.in_(names(unsettled))
-    )
-    return derived.c.sop_instance_uid.not_in(query)
+    unsettled = OPEN if state is StudyState.REJECTED else (*OPEN, DeliveryState.NOT_COMMITTED)
+    its = deliveries.c.sop_instance_uid == derived.c.sop_instance_uid
+    return ~exists().where(its, deliveries.c.state.in_(names(unsettled))).correlate(derived)
 
 
 def _mark(connection: Connection, table: Table, seen: Study, now: datetime, may_go: Any) -> tuple[str, ...]:
@@ -73,7 +96,8 @@ def _is_left(connection: Connection, table: Table, seen: Study) -> bool:
     return connection.execute(select(table.c.path).where(*left)).first() is not None
 
 
-def purged_paths(journal: Journal) -> set[str]:
-    """Return the spool paths of purged instances; a crash between row and file leaves files to delete at start."""
+def was_purged(journal: Journal, path: str) -> bool:
+    """Tell whether a path is that of a purged instance: a crash between row and file leaves one to delete at start."""
+    purged = select(instances.c.path).where(instances.c.path == path, instances.c.purged_at.is_not(None))
     with journal.reading() as connection:
-        return set(connection.execute(select(instances.c.path).where(instances.c.purged_at.is_not(None))).scalars())
+        return connection.execute(purged).first() is not None

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, exists, func, select, update
 
 from dicomnode.store.journal import Journal
 from dicomnode.store.rows import Claim
@@ -230,15 +230,13 @@ class Outbox:
     def settle(self, now: datetime) -> list[str]:
         """Close every delivering study of which nothing waits any more; returns their UIDs."""
         closed = []
-        with self._journal.reading() as connection:
-            delivering = (
-                connection.execute(
-                    select(studies.c.study_instance_uid).where(studies.c.state == StudyState.DELIVERING.value)
-                )
-                .scalars()
-                .all()
-            )
-        for uid in delivering:
+        waits = exists().where(
+            deliveries.c.study_instance_uid == studies.c.study_instance_uid, deliveries.c.state.in_(names(OPEN))
+        )
+        delivering = studies.c.state == StudyState.DELIVERING.value
+        with self._journal.reading() as connection:  # while a destination is away, thousands of studies wait for it
+            done = connection.execute(select(studies.c.study_instance_uid).where(delivering, ~waits)).scalars().all()
+        for uid in done:
             with self._journal.transaction() as connection:
                 state = connection.execute(select(studies.c.state).where(studies.c.study_instance_uid == uid)).scalar()
                 if state == StudyState.DELIVERING.value and self._close(connection, uid, now):

@@ -45,7 +45,7 @@ tenure = Table(
     Column("version", Integer, nullable=False),  # of the journal's tables
     Column("epoch", Integer, nullable=False),  # counts the nodes that became the active one
     Column("holder", Text, nullable=False),  # the name of the last that did
-    Column("since", DOUBLE_PRECISION),  # when, in seconds since 1970
+    Column("since", DOUBLE_PRECISION),  # when, in seconds since 1970; none once it has left its place in good order
     Column("folder", Text, nullable=False),  # the mark of the data folder that belongs to this journal
 )  # fmt: skip
 

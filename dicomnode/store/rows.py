@@ -21,6 +21,16 @@ class Arrival(Enum):
 
 
 @dataclass(frozen=True)
+class Copy:
+    """What came under a SOP Instance UID: the copy that is kept, or one of other content."""
+
+    path: str
+    sha256: str
+    kept: bool
+    purged_at: datetime | None  # when its file went, for good
+
+
+@dataclass(frozen=True)
 class Move:
     """One step of a study, with its reason."""
 

@@ -10,12 +10,14 @@ of its successor, whatever it believes. The lock decides who is next; the epoch 
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum
 
 from sqlalchemy import Connection, inspect, select, update
 
-from dicomnode.errors import ConfigurationError
+from dicomnode.errors import ConfigurationError, TransientFault
 from dicomnode.store.faults import TenureLost, faults
 from dicomnode.store.folder import DataFolder
 from dicomnode.store.migrations import bring_up
@@ -26,6 +28,14 @@ from dicomnode.store.schema import connect, metadata
 _LOCK = "hashtextextended('dicomnode ' || current_schema(), 0)"
 
 _OLDEST = (14,)  # the first that ends a connection on which nothing is said
+
+
+class Place(Enum):
+    """How the place of the active node stands."""
+
+    TAKEN = "a node holds it"
+    LEFT = "nobody holds it, and nobody will come back to it"
+    LOST = "nobody holds it at the moment; the last holder may have lost no more than its connection"
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,24 @@ class Tenure:
             raise
         return True
 
+    def place(self) -> Place:
+        """Look without taking: a node that is alive and lost its connection must find its place free when it is back.
+
+        What this node itself lost in an earlier life it may have back at once.
+        """
+        if not self._lock():
+            return Place.TAKEN
+        with faults():
+            try:
+                connection = self._open()
+                connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_LOCK})")
+                self._has_lock = False
+                last = holder_of(connection) if inspect(connection).has_table(tenure.name) else None
+            except BaseException:
+                self._forget()
+                raise
+        return Place.LEFT if last is None or last.name == self._folder.node else Place.LOST
+
     def renew(self) -> None:
         """Say that this node lives, and take the lock again if the connection was lost and nobody took it meanwhile.
 
@@ -84,17 +112,25 @@ class Tenure:
             raise TenureLost(f"{row.holder} has become the active node")
 
     def holder(self) -> Holder | None:
-        """Return who became the active node last; None if nobody ever did."""
+        """Return who became the active node last; None if nobody did, or it has left its place in good order."""
         with faults(), self.engine.begin() as connection:
             return holder_of(connection) if inspect(connection).has_table(tenure.name) else None
 
     def release(self) -> None:
-        """Let another node take over at once."""
+        """Give up the lock, and leave open whether this node comes back."""
+        self._forget()
+
+    def leave(self) -> None:
+        """Give up the place in good order: another node may take over at once."""
+        if self._has_lock and self.epoch is not None:
+            mine = update(tenure).where(tenure.c.epoch == self.epoch).values(since=None)
+            with suppress(TransientFault), faults():  # then the other one waits a little
+                self._open().execute(mine)
         self._forget()
 
     def close(self) -> None:
-        """Give up the lock and close all connections."""
-        self._forget()
+        """Leave the place and close all connections."""
+        self.leave()
         self.engine.dispose()
 
     def _lock(self) -> bool:
@@ -154,7 +190,7 @@ class Tenure:
 
 
 def holder_of(connection: Connection) -> Holder | None:
-    """Return who became the active node last, as a journal of PostgreSQL has it; None if nobody ever did."""
+    """Return who became the active node last, as a journal of PostgreSQL has it; None if nobody did, or it has left."""
     row = connection.execute(select(tenure.c.holder, tenure.c.since)).first()
     return None if row is None or row.since is None else Holder(row.holder, datetime.fromtimestamp(row.since, UTC))
 

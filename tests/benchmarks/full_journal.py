@@ -1,11 +1,15 @@
-"""Start, status, page, claims and receiving with many studies in the journal: the node as its own process."""
+"""Start, status, page, claims and receiving with many studies in the journal: the node as its own process.
+
+The newest studies have their files, as few bytes each: what a start takes is to look whether each is known. Of these,
+some wait for a destination that is away, and all are old enough to go but for a promise to their scanner.
+"""
 
 from __future__ import annotations
 
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -13,10 +17,14 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from dicomnode.stages.purge import Purger
+from dicomnode.store.folder import DataFolder
 from dicomnode.store.journal import Journal
+from dicomnode.store.outbox import Outbox
 from dicomnode.store.schema import deliveries, derived, instances, moves, open_database, studies
+from dicomnode.store.spool import Spool
 from tests.benchmarks.receiving import LOADS, InstanceMaker, Receiver, rate
-from tests.fakes import after
+from tests.fakes import NOON, after
 from tests.peers.node import NODE, Node, Settings, destination
 from tests.peers.process import HOST, free_port
 
@@ -28,11 +36,15 @@ PAGES = {
     "search": "/?words=number+77",
     "story": "/studies/1.2.77",
 }
-STATES = ("DELIVERED",) * 97 + ("HELD", "FAILED", "IGNORED")
+ENDED, PURGED = "DELIVERED", "PURGED"
+STATES = (ENDED,) * 97 + ("HELD", "FAILED", "IGNORED")
+WITH_FILES = 10_000  # of more studies, the newest
+AWAY = 2_000  # wait for a destination
 RECEIVED, MOVES, DERIVED = 3, 6, 5  # per study
 CLAIMED = 20
+BACK_OFF = timedelta(hours=1)
 LEASE_S = 600.0
-KEPT_DAYS = 36_500  # nothing of it is old enough to be purged
+RECEIVED_DAYS, KEPT_DAYS = 7, 36_500  # old enough to go; and kept for now
 
 Row = Mapping[str, Any]
 
@@ -48,6 +60,7 @@ class Times:
     pages_ms: Mapping[str, float]
     claim_ms: float
     instances_per_s: float  # one association
+    ticks_ms: Mapping[str, float] = field(default_factory=dict)  # of looks at what waits, where there is nothing to do
 
 
 def measure(directory: Path, say: Callable[[str], None], sizes: Sequence[int] = SIZES) -> list[Times]:
@@ -65,14 +78,17 @@ def _measure(folder: Path, size: int) -> Times:
     settings = Settings(
         destinations=[destination(free_port())],
         node={"quiet_s": 3600},
-        retention={"received_days": KEPT_DAYS, "derived_days": KEPT_DAYS},
+        retention={"received_days": RECEIVED_DAYS, "derived_days": KEPT_DAYS, "promised_days": KEPT_DAYS},
         web={"port": page},
     )
     node = Node(folder / "node", settings)
     node.data_dir.mkdir(parents=True)
     path = node.data_dir / "journal.sqlite"
     journal = Journal(open_database(path))
+    data = DataFolder(node.data_dir)
     fill(journal, size)
+    make_files(data, size)
+    ticks_ms = _ticks_ms(journal, data)
     claim_ms = _claim_ms(journal)
     journal.close()
     try:
@@ -86,7 +102,8 @@ def _measure(folder: Path, size: int) -> Times:
         rates = [rate(receiver, maker.make(f"{size} {turn}"), 1, no_delay=True) for turn in range(TRIES)]
     finally:
         node.stop(timeout_s=60)
-    return Times(size, path.stat().st_size / 2**20, start_s, status_s, pages_ms, claim_ms, median(rates))
+    journal_mb = path.stat().st_size / 2**20
+    return Times(size, journal_mb, start_s, status_s, pages_ms, claim_ms, median(rates), ticks_ms)
 
 
 def _seconds(act: Callable[[], object]) -> float:
@@ -103,6 +120,18 @@ def _page_ms(address: str) -> float:
     return 1000 * median(_seconds(get) for _ in range(TRIES))
 
 
+def _ticks_ms(journal: Journal, data: DataFolder) -> Mapping[str, float]:
+    """Return how long the looks take that find nothing: at what is sent, each second, and at what may be purged."""
+    outbox = Outbox(journal, Spool(data.derived))
+    purger = Purger(journal, Spool(data.spool), outbox, RECEIVED_DAYS, KEPT_DAYS, KEPT_DAYS)
+    now = datetime.now(UTC)
+    looks: Mapping[str, Callable[[], object]] = {
+        "settle": lambda: outbox.settle(now),
+        "purge": lambda: purger.run_once(now),
+    }
+    return {name: 1000 * median(_seconds(look) for _ in range(TRIES)) for name, look in looks.items()}
+
+
 def _claim_ms(journal: Journal) -> float:
     """Return how long it takes to claim a study that waits, in ms; they stay claimed."""
     now = datetime.now(UTC)
@@ -115,20 +144,57 @@ def _claim_ms(journal: Journal) -> float:
 
 def fill(journal: Journal, number: int) -> None:
     """Put so many studies, each with all its rows, into the journal."""
+    old = max(number - WITH_FILES, 0)
     with journal.transaction() as connection:
         for start in range(0, number, 1000):
             block = range(start, min(start + 1000, number))
-            connection.execute(insert(studies), [_study(index) for index in block])
-            connection.execute(insert(instances), list(_instances(block)))
+            connection.execute(insert(studies), [_study(index, _state(index, number)) for index in block])
+            connection.execute(insert(instances), [{**row, **_fate(row, old)} for row in _instances(block)])
             connection.execute(insert(moves), list(_moves(block)))
-            connection.execute(insert(derived), list(_derived(block)))
-            connection.execute(insert(deliveries), list(_deliveries(block)))
+            connection.execute(insert(derived), [{**row, "purged_at": _purged_at(row, old)} for row in _derived(block)])
+            connection.execute(insert(deliveries), [{**row, **_way(row, number)} for row in _deliveries(block)])
 
 
-def _study(index: int) -> Row:
+def make_files(data: DataFolder, number: int) -> None:
+    """Make the files that the journal says are there."""
+    for index in range(max(number - WITH_FILES, 0), number):
+        for root, files in ((data.spool, RECEIVED), (data.derived, DERIVED)):
+            folder = root / str(index) / "9"
+            folder.mkdir(parents=True)
+            for place in range(files):
+                (folder / f"{place}.dcm").write_bytes(b"DICM")
+
+
+def _index(row: Row) -> int:
+    return int(row["study_instance_uid"].rpartition(".")[2])
+
+
+def _state(index: int, number: int) -> str:
+    state = STATES[index % len(STATES)]
+    if state == ENDED and index < number - WITH_FILES:
+        return PURGED
+    return "DELIVERING" if state == ENDED and index >= number - AWAY else state
+
+
+def _purged_at(row: Row, old: int) -> datetime | None:
+    return NOON if _index(row) < old else None
+
+
+def _fate(row: Row, old: int) -> Row:
+    purged_at = _purged_at(row, old)
+    return {"purged_at": purged_at, "promised_at": None if purged_at else datetime.now(UTC)}
+
+
+def _way(row: Row, number: int) -> Row:
+    if _state(_index(row), number) != "DELIVERING":
+        return {"state": "SENT", "sent_at": row["created_at"], "message": "stored"}
+    return {"state": "WAITING", "sent_at": None, "message": "nobody answers", "next_at": datetime.now(UTC) + BACK_OFF}
+
+
+def _study(index: int, state: str = ENDED) -> Row:
     at = after(index)
     return {
-        "study_instance_uid": f"1.2.{index}", "state": STATES[index % len(STATES)], "version": 1,
+        "study_instance_uid": f"1.2.{index}", "state": state, "version": 1,
         "reason": f"5 deliveries done, study number {index}", "calling_ae_title": "SPECT1", "created_at": at,
         "updated_at": at, "last_instance_at": at, "rule": "all", "pipeline": "denoising", "options": {},
         "destinations": ["pacs"], "sources": [],
@@ -172,7 +238,6 @@ def _deliveries(block: range) -> Iterator[Row]:
     for index in block:
         for place in range(DERIVED):
             yield {
-                "sop_instance_uid": f"1.3.{index}.{place}", "destination": "pacs", "attempts": 1, "state": "SENT",
+                "sop_instance_uid": f"1.3.{index}.{place}", "destination": "pacs", "attempts": 1,
                 "study_instance_uid": f"1.2.{index}", "created_at": after(index), "next_at": after(index),
-                "sent_at": after(index), "message": "stored",
             }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ import pytest
 
 from dicomnode.config import NodeSettings
 from dicomnode.errors import ConfigurationError
-from dicomnode.standby import Keeper, Standby
+from dicomnode.standby import Keeper, Standby, open_folder
 from dicomnode.store.folder import DataFolder
-from dicomnode.store.tenure import Tenure
+from dicomnode.store.tenure import Place, Tenure
+from dicomnode.store.trial import WriteTrial
 from dicomnode.systemd import ServiceManager
 from tests.fakes import NOON
 from tests.peers.postgres import Postgres
@@ -29,9 +31,11 @@ class Told:
     words: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def standby(self, tenure: Tenure, takeover_s: float = 0.1, standby: bool = True) -> Standby:
+    def standby(
+        self, tenure: Tenure, takeover_s: float = 0.1, standby: bool = True, trial: WriteTrial | None = None
+    ) -> Standby:
         settings = NodeSettings(standby=standby).model_copy(update={"takeover_s": takeover_s})
-        return Standby(tenure, settings, ServiceManager(), self.words.append)
+        return Standby(tenure, settings, ServiceManager(), self.words.append, trial)
 
 
 @pytest.fixture
@@ -70,6 +74,100 @@ def test_a_standby_waits_says_for_whom_and_takes_over(active: Tenure, other: Ten
     assert outcome == [True]
     assert told.words == ["standby: waits for first to end"]
     assert other.epoch == 2
+
+
+class Looking(Tenure):
+    """Notes how it found the place at each look."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        super().__init__(folder, 60)
+        self.found: list[Place] = []
+
+    def place(self) -> Place:
+        self.found.append(super().place())
+        return self.found[-1]
+
+
+def test_an_active_node_whose_connection_was_cut_finds_its_place_free_when_it_is_back(
+    active: Tenure, folder: DataFolder
+) -> None:
+    told, tenure = Told(), Looking(DataFolder(folder.root, folder.database, "second"))
+    thread, outcome = in_the_background(told, told.standby(tenure))
+    eventually(lambda: tenure.found, "the standby to look")
+    active.release()
+    eventually(lambda: Place.LOST in tenure.found, "the standby to find the lock free")
+    active.renew()
+    eventually(lambda: tenure.found[-1] is Place.TAKEN, "the standby to see that the active node is back")
+    told.stopping.set()
+    thread.join(30)
+    assert (outcome, tenure.epoch) == ([False], None)
+    tenure.close()
+
+
+def hanging(folder: DataFolder) -> None:
+    """Let whoever writes to see whether the folder can be written wait for ever."""
+    pipe = folder.trial.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    pipe.replace(folder.trial)  # nobody reads it: to open it for writing does not return
+
+
+def answering(folder: DataFolder) -> None:
+    """End what `hanging` began."""
+    pipe = folder.trial.with_suffix(".pipe")
+    folder.trial.rename(pipe)
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+    pipe.unlink()
+
+
+def test_a_standby_that_can_not_write_the_folder_does_not_take_over_until_it_can(
+    active: Tenure, other: Tenure, folder: DataFolder
+) -> None:
+    here = DataFolder(folder.root, folder.database, "second")
+    hanging(here)
+    told = Told()
+    thread, outcome = in_the_background(told, told.standby(other, trial=WriteTrial(here, marked=False, every_s=0.01)))
+    eventually(lambda: any("can't take over" in words for words in told.words), "the standby to say what is wrong")
+    active.close()
+    eventually(lambda: other.place() is Place.LEFT, "PostgreSQL to see that the first has gone")
+    assert told.words[-1] == "standby, can't take over: the data folder does not answer"
+    assert outcome == []
+    answering(here)
+    thread.join(30)
+    assert outcome == [True]
+
+
+def test_an_active_node_that_can_not_write_the_folder_any_more_leaves_its_place(
+    active: Tenure, other: Tenure, folder: DataFolder
+) -> None:
+    reasons: list[str] = []
+    settings = NodeSettings().model_copy(update={"takeover_s": 0.2})
+    keeper = Keeper(active, settings, reasons.append, lambda: None, WriteTrial(folder, marked=True, every_s=0.01))
+    keeper.start()
+    eventually(folder.trial.exists, "the node to try whether it can write")
+    assert reasons == []
+    hanging(folder)
+    eventually(lambda: reasons, "the node to end")
+    assert reasons == ["the data folder does not answer; another node may be able to use it"]
+    eventually(lambda: other.place() is Place.LEFT, "PostgreSQL to see that it has left")
+    answering(folder)
+    keeper.stop()
+
+
+def test_a_standby_waits_for_a_folder_that_can_not_be_used_and_another_node_does_not(tmp_path: Path) -> None:
+    (tmp_path / "mount").write_bytes(b"no folder")
+    folder, stopping, locks = DataFolder(tmp_path / "mount", UNREACHABLE, "first"), threading.Event(), []
+    with pytest.raises(ConfigurationError, match="can't be used"):
+        open_folder(folder, NodeSettings(), ServiceManager(), stopping)
+    settings = NodeSettings().model_copy(update={"standby": True})
+    waiting = threading.Thread(target=lambda: locks.append(open_folder(folder, settings, ServiceManager(), stopping)))
+    waiting.start()
+    (tmp_path / "mount").unlink()
+    waiting.join(30)
+    (lock,) = locks
+    assert lock is not None
+    lock.close()
+    stopping.set()
+    assert open_folder(folder, settings, ServiceManager(), stopping) is None
 
 
 def test_a_standby_that_is_told_to_stop_stops(active: Tenure, other: Tenure) -> None:

@@ -130,6 +130,24 @@ def test_a_frozen_node_that_wakes_up_after_the_standby_took_over_ends_and_does_n
     assert moves.count("DERIVED") == moves.count("ALL_DELIVERED") == 1
 
 
+def test_a_node_whose_way_to_the_shared_folder_hangs_leaves_it_to_the_standby(
+    make_node: MakeNode, archive: Archive, tmp_path: Path
+) -> None:
+    first, second = (make_node(name, free_port()) for name in ("first", "second"))
+    until_waiting(second)
+    trial = tmp_path / "shared" / "node-first.trial"
+    eventually(trial.exists, "the active node to see whether it can write")
+    pipe = trial.with_suffix(".pipe")
+    os.mkfifo(pipe)
+    pipe.replace(trial)  # nobody reads it: whoever opens it to write waits for ever
+    assert first.wait(timeout_s=60) == LOST_TENURE
+    assert "the data folder does not answer" in first.output()
+    until_active(second)
+    uids, file = a_study("after", tmp_path)
+    assert dcmtk.store(second.port, [file]).accepted
+    delivered_once(second, archive, uids)
+
+
 def test_a_node_without_its_database_refuses_instances_and_goes_on_when_it_is_back(
     make_node: MakeNode, archive: Archive, postgres: Postgres, tmp_path: Path
 ) -> None:

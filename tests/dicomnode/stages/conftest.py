@@ -11,7 +11,7 @@ from tests.dicomnode.stages.road import Road
 from tests.peers.postgres import Postgres
 
 # what the other stages' tests ask of the journal, these ask, too
-ON_BOTH = ("test_commit", "test_deliver", "test_fetch", "test_promise")
+ON_BOTH = ("test_commit", "test_deliver", "test_fetch", "test_promise", "test_purge")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from dicomnode.config import DestinationSettings
 from dicomnode.stages.deliver import Deliverer
 from dicomnode.store.outbox import DeliveryState, retry_at
@@ -82,6 +84,19 @@ def test_one_destination_that_is_away_does_not_hold_up_another(a_road: Road) -> 
     states = {(d.destination, d.state) for d in a_road.outbox.deliveries(uid)}
     assert states == {("pacs", DeliveryState.WAITING), ("archive", DeliveryState.SENT)}
     assert a_road.study(uid).state is StudyState.DELIVERING
+
+
+def test_while_a_destination_is_away_the_studies_that_wait_for_it_are_not_written(
+    a_road: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = derived(a_road)
+    a_road.deliver("away")
+    monkeypatch.setattr(a_road.journal, "transaction", lambda: pytest.fail("a transaction that writes"))
+    assert a_road.outbox.settle(after(1)) == []
+    monkeypatch.undo()
+    a_road.now = after(6)
+    a_road.deliver(OK, OK)
+    assert a_road.study(uid).state is StudyState.DELIVERED
 
 
 def test_a_derived_file_that_is_gone_fails_its_study_and_nobody_elses(a_road: Road) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from dicomnode.stages.purge import Purger
 from dicomnode.stages.receive import register_orphans
 from dicomnode.store.keeping import purge_rows
+from dicomnode.store.promises import Promises
 from dicomnode.store.spool import Spool
-from dicomnode.study import SendOutcome, StudyState
+from dicomnode.study import CommitmentRequest, Reference, SendOutcome, StudyState
 from tests.dicomnode.stages.road import Road, a_result
 from tests.factories import a_tomo, setting
 from tests.fakes import NOON
@@ -89,6 +91,33 @@ def test_however_short_of_room_the_disk_is_nothing_undelivered_goes(
     monkeypatch.setattr(Spool, "free_gb", lambda _spool: 0.0)
     assert Purger(a_road.journal, a_road.spool, a_road.outbox, 0, 0, early_below_gb=10).make_room(NOON + DAY) == 0
     assert len(list(a_road.spool.stored())) == 1
+
+
+def test_where_nothing_may_go_nothing_is_written(a_road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
+    uid = delivered(a_road)
+    (instance,) = a_road.journal.instances(uid)
+    request = CommitmentRequest("1.9", (Reference(instance.header.sop_class_uid, instance.header.sop_instance_uid),))
+    assert Promises(a_road.journal, a_road.spool).promise(request, NOON).committed
+    stage = replace(purger(a_road), promised_days=365, early_below_gb=1e9)
+    assert stage.run_once(NOON + 8 * DAY) == 2  # what was derived was not promised
+    with monkeypatch.context() as watched:
+        watched.setattr(a_road.journal, "transaction", lambda: pytest.fail("a transaction that writes"))
+        assert stage.run_once(NOON + 364 * DAY) == stage.make_room(NOON + 364 * DAY) == 0
+    assert stage.run_once(NOON + 366 * DAY) == 1
+    assert a_road.study(uid).state is StudyState.PURGED
+    assert stage.run_once(NOON + 367 * DAY) == 0
+
+
+def test_a_study_without_derived_instances_is_purged_when_those_would_have_been(a_road: Road) -> None:
+    a_road.assembler = replace(a_road.assembler, rules=[])
+    uid = a_road.receive(a_tomo())
+    a_road.associations.closed("a1")
+    a_road.assembler.run_once(NOON + timedelta(seconds=31))
+    stage = purger(a_road, derived_days=30)
+    assert stage.run_once(NOON + 8 * DAY) == 1
+    assert a_road.study(uid).state is StudyState.IGNORED
+    stage.run_once(NOON + 31 * DAY)
+    assert a_road.study(uid).state is StudyState.PURGED
 
 
 def test_a_crash_between_row_and_file_leaves_files_that_go_at_the_next_start(a_road: Road) -> None:

@@ -17,7 +17,7 @@ from dicomnode.store.looking import active_node
 from dicomnode.store.opened import existing
 from dicomnode.store.postgres import tenure
 from dicomnode.store.schema import open_database, readers
-from dicomnode.store.tenure import Tenure
+from dicomnode.store.tenure import Place, Tenure
 from tests.fakes import NOON, after, an_instance
 from tests.peers.postgres import Postgres
 from tests.peers.process import eventually
@@ -65,6 +65,33 @@ def test_one_node_is_active_and_the_other_takes_over_as_soon_as_it_ends(a_node: 
     first.close()
     eventually(lambda: second.take(after(5)), "PostgreSQL to see that the first has gone")
     assert (first.epoch, second.epoch) == (1, 2)
+
+
+def test_a_place_that_was_left_is_told_from_one_whose_holder_may_come_back(a_node: Take) -> None:
+    first, again, second = a_node("first"), a_node("first"), a_node("second")
+    assert second.place() is Place.LEFT  # nobody ever had it
+    assert first.take(NOON)
+    assert second.place() is Place.TAKEN
+    first.release()
+    eventually(lambda: second.place() is Place.LOST, "PostgreSQL to see that the connection has ended")
+    assert again.place() is Place.LEFT  # its own: an earlier process of it has died
+    first.renew()
+    assert second.place() is Place.TAKEN
+    first.leave()
+    eventually(lambda: second.place() is Place.LEFT, "PostgreSQL to see that the first has gone")
+    assert second.holder() is None
+    assert second.take(after(5))
+    assert (second.epoch, first.place()) == (2, Place.TAKEN)
+
+
+def test_a_node_that_another_has_taken_over_from_does_not_speak_for_its_successor(a_node: Take) -> None:
+    first, second = a_node("first"), a_node("second")
+    assert first.take(NOON)
+    first.release()
+    eventually(lambda: second.take(after(5)), "the lock to be free")
+    first.leave()
+    assert (holder := first.holder()) is not None
+    assert holder.name == "second"
 
 
 def test_what_the_former_node_still_wants_to_write_is_refused(a_node: Take) -> None:
