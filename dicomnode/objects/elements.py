@@ -202,14 +202,14 @@ def copied_item(item: Dataset) -> Dataset:
 def _copied_tags(source: Dataset, tags: list[int]) -> Dataset:
     copy = Dataset()
     for tag in tags:
-        element = source.get_item(tag)
-        vr = vr_of(tag)
-        if vr == "SQ":
+        if vr_of(tag) == "SQ":
             copy.add(DataElement(tag, "SQ", [copied_item(item) for item in _items_at(source, tag)]))
-        elif vr in _TEXT and isinstance(element, RawDataElement):
-            copy[tag] = _raw_element(tag, element.value or b"")
-        else:
-            with suppress(*PARSE_ERRORS):
+            continue
+        with suppress(*PARSE_ERRORS):  # even to look at an element without converting it may fail
+            element = source.get_item(tag)
+            if vr_of(tag) in _TEXT and isinstance(element, RawDataElement):
+                copy[tag] = _raw_element(tag, element.value or b"")
+            else:
                 copy.add(source[tag])
     copy.set_original_encoding(False, True, "iso8859")
     return copy

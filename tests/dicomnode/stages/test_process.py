@@ -12,7 +12,7 @@ from dicomnode.errors import EngineAway, TransientFault
 from dicomnode.stages.process import remove_unrecorded
 from dicomnode.store.outbox import DeliveryState
 from dicomnode.study import StudyState
-from pipelines.contract import PipelineInput, PipelineResult, Verdict
+from pipelines.contract import MapSource, PipelineInput, PipelineResult, Verdict
 from pipelines.images import UnsuitableAcquisition
 from tests.dicomnode.objects.acquisitions import detector
 from tests.dicomnode.objects.spect_ct import acquisition, ct, reconstruction
@@ -181,8 +181,10 @@ def test_a_ct_of_the_study_goes_into_the_run_and_a_late_one_makes_it_run_again(t
     road.now = after(70)
     road.assembler.run_once(road.now)
     road.processor.run_once(road.now)
-    assert [given.ct is not None for given in road.engine.inputs] == [False, True]
-    assert "the CT of series 2" in road.engine.inputs[1].findings[0].text
+    without, with_ct = road.engine.inputs
+    assert without.maps == ()
+    assert [one.source for one in with_ct.maps] == [MapSource.CT]
+    assert "the CT of series 2" in with_ct.maps[0].name
     assert sorted(row["version"] for row in road.outbox.derived(uid)) == [1, 1, 2, 2]
 
 
@@ -212,7 +214,7 @@ def test_a_plain_reconstruction_never_looks_at_the_ct_and_runs_once(a_road: Road
     road.now = after(31)
     road.assembler.run_once(road.now)
     road.processor.run_once(road.now)
-    assert [given.ct for given in road.engine.inputs] == [None]
+    assert [given.maps for given in road.engine.inputs] == [()]
     assert road.study(uid).state is StudyState.DELIVERING
 
 
