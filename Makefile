@@ -50,15 +50,17 @@ format: $(INSTALLED) ## lay out the code
 	@$(BIN)/ruff check --fix .
 
 ONLY ?=
-bench: $(INSTALLED) peers ## receiving beside its peers, the road, costs, workers, full journals -> docs/benchmarks.md (an hour; ONLY="road cost" for some)
+bench: $(INSTALLED) peers ## speed and costs beside the peers, workers, journals, reconstruction -> docs/benchmarks.md (two hours; ONLY="road cost" for some)
+	@.ci/system-packages eatmydata || true
+	@case "$(or $(ONLY),recon)" in *recon*) $(BIN)/python -m tests.benchmarks.bench_recon --prepare || true ;; esac
 	@$(LOOPBACK) $(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 MINUTES ?= 60
-soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles, threads and disk -> docs/soak.md
-	@$(LOOPBACK) $(BIN)/python -m tests.soak --minutes $(MINUTES)
+soak: $(INSTALLED) peers ## studies all the time for MINUTES=60: memory, handles, threads and disk -> docs/soak.md (ENGINE=dask)
+	@$(LOOPBACK) $(BIN)/python -m tests.soak --minutes $(MINUTES) --engine $(ENGINE)
 
-bench-recon: $(INSTALLED) ## speed of the reconstruction
-	@$(BIN)/python -m tests.benchmarks.bench_recon
+bench-recon: ## the reconstruction beside PyTomography alone
+	@$(MAKE) --no-print-directory bench ONLY=recon
 
 STUDIES ?= 100
 ENGINE ?= local

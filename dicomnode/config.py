@@ -20,6 +20,14 @@ Seconds = Annotated[float, Field(gt=0)]
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # part of a file's name
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether only programs of this machine reach the host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class Section(BaseModel):
     """Base of every table of the file."""
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
-from dicomnode.config import Config, EngineSettings, NodeSettings, PeerSettings, RuleSettings, TlsSettings, WebSettings
+from dicomnode.config import (
+    Config,
+    EngineSettings,
+    NodeSettings,
+    PeerSettings,
+    RuleSettings,
+    TlsSettings,
+    WebSettings,
+    is_loopback,
+)
 from dicomnode.config_lines import key_lines, line_of, told
 from dicomnode.errors import ConfigurationError
 
@@ -110,7 +118,7 @@ def _engine_mistakes(engine: EngineSettings) -> Iterator[tuple[str, str]]:
     if scheme == "tls" and missing:
         yield "scheduler", f"tls:// needs {', '.join(missing)} in [engine], as PEM files; add them"
     host = place.rpartition(":")[0].strip("[]")
-    if scheme == "tcp" and not _is_loopback(host):
+    if scheme == "tcp" and not is_loopback(host):
         yield "scheduler", f"whoever reaches {host} could run programs there; use tls:// with certificate, key and ca"
 
 
@@ -122,7 +130,7 @@ def _web_mistakes(web: WebSettings) -> Iterator[tuple[tuple[str | int, ...], str
     encrypted = web.certificate is not None and web.key is not None
     if (web.certificate is None) != (web.key is None):
         yield ("certificate",), "certificate and key belong together; name both or none"
-    if web.port and not _is_loopback(web.host):
+    if web.port and not is_loopback(web.host):
         if web.auth == "none":
             yield (
                 ("host",),
@@ -139,13 +147,6 @@ def _web_mistakes(web: WebSettings) -> Iterator[tuple[tuple[str | int, ...], str
         hashed = user.password.get_secret_value() if user.password else ""
         if web.auth == "password" and not _PASSWORD_HASH.fullmatch(hashed):
             yield ("users", index, "password"), "is no hash of a password; make one with `dicomnode password`"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _fetch_mistakes(index: int, rule: RuleSettings, known: Sequence[str]) -> list[tuple[tuple[str | int, ...], str]]:

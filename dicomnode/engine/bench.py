@@ -38,6 +38,7 @@ class Bench(WorkerPlugin):  # type: ignore[misc] # Dask has no types of its own
         self._engine, self._files, self._title = engine, files, title
         self._turn = threading.Lock()
         self._task: object = None
+        self._given_up: set[object] = set()  # tasks that nobody waits for any more, until they end here
 
     def perform(self, travelled: bytes, task: object) -> bytes:
         """Do a job and return its answer, whatever happens."""
@@ -52,6 +53,7 @@ class Bench(WorkerPlugin):  # type: ignore[misc] # Dask has no types of its own
                 return Answer(Ending.FAULT, self._title, words).packed()
             finally:
                 self._task = None
+                self._given_up.discard(task)
 
     def _answer(self, job: Job) -> Answer:
         log.info("job began", pipeline=job.pipeline, version=job.version)
@@ -76,7 +78,8 @@ class Bench(WorkerPlugin):  # type: ignore[misc] # Dask has no types of its own
         version = self._engine.version(job.pipeline, here.options)
         if version != job.version:
             return Answer(Ending.OTHER_VERSION, self._title, version)
-        return Answer(Ending.DONE, self._title, result=self._engine.run(job.pipeline, here, job.timeout_s))
+        result = self._engine.run(job.pipeline, here, job.timeout_s, lambda: self._task in self._given_up)
+        return Answer(Ending.DONE, self._title, result=result)
 
     def _as_here(self, job: Job) -> PipelineInput:
         """Return the input with the node's folders replaced by those of this machine."""
@@ -87,9 +90,11 @@ class Bench(WorkerPlugin):  # type: ignore[misc] # Dask has no types of its own
 
     def transition(self, key: object, start: str, finish: str, **_: object) -> None:
         """End the pipeline of a job that nobody waits for any more: its node was stopped, or gave it up."""
-        if key == self._task and start == "executing" and finish in ("released", "cancelled"):
+        if start == "executing" and finish in ("released", "cancelled"):
             log.info("job given up by its node")
-            self._engine.abandon()
+            self._given_up.add(key)  # first: the job may still be on its way into the child
+            if key == self._task:
+                self._engine.abandon()
 
     def teardown(self, worker: Worker) -> None:
         """End what runs: the worker closes."""

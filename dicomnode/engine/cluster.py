@@ -10,7 +10,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from dicomnode.config import EngineSettings
+from dicomnode.config import EngineSettings, is_loopback
 from dicomnode.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -78,6 +78,16 @@ def security_of(settings: EngineSettings) -> Security | None:
         require_encryption=True, tls_ca_file=str(settings.ca), tls_ciphers=CIPHERS_OF_TLS_1_2, **files
     )
     return security
+
+
+def check_listening(settings: EngineSettings, host: str | None) -> None:
+    """Raise ConfigurationError if a member would listen on `host` for strangers: without TLS, and not on loopback."""
+    address = scheduler_address(settings)
+    if host is not None and not address.startswith("tls://") and not is_loopback(host):
+        raise ConfigurationError(
+            f"engine.scheduler: {address} asks nobody for a certificate, and whoever reaches --host {host} could run "
+            "programs here; use tls:// with certificate, key and ca, or a loopback host"
+        )
 
 
 def check_engine(settings: EngineSettings) -> None:

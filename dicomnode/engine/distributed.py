@@ -19,6 +19,7 @@ import structlog
 from dicomnode.config import EngineSettings, OptionValue
 from dicomnode.engine.cluster import check_engine, load_dask, scheduler_address, security_of
 from dicomnode.engine.jobs import GPU, Answer, Ending, FilesNeeded, Job, releases, slot, what_to_update
+from dicomnode.engine.losses import Losses
 from dicomnode.engine.offer import Offer
 from dicomnode.errors import EngineAway, InvariantBroken, TransientFault
 from pipelines import catalog
@@ -60,6 +61,7 @@ class DistributedEngine(Offer):
         self._not_before_s = 0.0
         self._seen = _LONG_AGO  # when, and the room that there was
         self._trouble = ""
+        self._losses = Losses()
         self._stopped = False
 
     def start(self) -> None:
@@ -81,7 +83,8 @@ class DistributedEngine(Offer):
         """Run one pipeline on a worker and wait for it.
 
         Raises UnsuitableAcquisition as the pipeline did, TransientFault if the worker died or the pipeline failed
-        there, EngineAway if there was no worker to fail, or the scheduler went away.
+        there, or if the job was lost again and again while others were answered; EngineAway if there was no worker to
+        fail, or the scheduler went away.
         """
         needed = self._files(pipeline, pipeline_input.options)
         version = self.version(pipeline, pipeline_input.options)
@@ -126,8 +129,17 @@ class DistributedEngine(Offer):
             raise TransientFault(f"{error.filename}: can't be read ({error.strerror})") from None
 
     def _ask(self, job: Job, deadline_s: float) -> Answer:
+        source = job.pipeline_input.acquisition.key
+        with self._losses.turn(source):
+            future = self._submitted(job)
+            try:
+                with self._losses.watched(source):
+                    return self._awaited(future, job, deadline_s)
+            finally:
+                future.release()
+
+    def _awaited(self, future: Future, job: Job, deadline_s: float) -> Answer:
         distributed = load_dask()
-        future = self._submitted(job)
         try:
             answer = Answer.unpacked(future.result(timeout=max(1.0, deadline_s - time.monotonic())))
             log.info("job ended", pipeline=job.pipeline, where=answer.worker, outcome=answer.ending.value)
@@ -142,8 +154,6 @@ class DistributedEngine(Offer):
             self._seen = _LONG_AGO
             told = "the engine is stopped" if self._stopped else "the scheduler was lost while the job ran"
             raise EngineAway(f"{told} ({type(error).__name__})") from None
-        finally:
-            future.release()
 
     def _submitted(self, job: Job) -> Future:
         from dicomnode.engine.bench import perform

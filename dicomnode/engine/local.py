@@ -61,14 +61,23 @@ class LocalEngine(Offer):
         """Why nothing can be run at the moment, as a sentence; a child that died is simply replaced."""
         return ""
 
-    def run(self, pipeline: str, pipeline_input: PipelineInput, timeout_s: float | None = None) -> PipelineResult:
+    def run(
+        self,
+        pipeline: str,
+        pipeline_input: PipelineInput,
+        timeout_s: float | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> PipelineResult:
         """Run one pipeline in the child and wait for it, at most for `timeout_s` (None: as the engine was set up).
 
+        `given_up` is asked once, when it has begun: whoever abandons it before that moment says so there.
         Raises UnsuitableAcquisition as the pipeline did, TransientFault if the child died, hung, was told to abandon
         the pipeline, or lacked something (memory, room on the GPU, a model's files).
         """
         limit_s = timeout_s or self._timeout_s
         self._running = self._schedule(catalog.run, None, pipeline, pipeline_input, self._device)
+        if given_up():
+            self.abandon()
         result = self._wait(self._running, limit_s)
         assert isinstance(result, PipelineResult)  # noqa: S101 - the child runs our own catalog
         return result

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from dicomnode.config import EngineSettings
-from dicomnode.engine.cluster import LOST_AFTER_S, hush, load_dask, scheduler_address, security_of
+from dicomnode.engine.cluster import LOST_AFTER_S, check_listening, hush, load_dask, scheduler_address, security_of
 from dicomnode.engine.file_cache import FileCache
 from dicomnode.engine.jobs import GPU, slot
 from dicomnode.engine.local import LocalEngine
@@ -48,6 +48,7 @@ def run_worker(settings: WorkerSettings, manager: ServiceManager) -> None:
 
     Raises ConfigurationError, TransientFault when the scheduler is lost or the device can't be had.
     """
+    check_listening(settings.engine, settings.host)
     load_dask()
     security_of(settings.engine)
     engine = LocalEngine(settings.engine.device, settings.engine.timeout_s)
@@ -61,8 +62,9 @@ def run_worker(settings: WorkerSettings, manager: ServiceManager) -> None:
 def run_scheduler(settings: EngineSettings, host: str | None, manager: ServiceManager) -> None:
     """Hand out jobs until SIGTERM or SIGINT; `host` is the address to listen on, if not that of engine.scheduler.
 
-    Raises ConfigurationError if it can't listen there.
+    Raises ConfigurationError if it can't listen there, or must not.
     """
+    check_listening(settings, host)
     load_dask()
     asyncio.run(_schedule(settings, host, manager))
 

@@ -1,8 +1,8 @@
 """OSEM beside PyTomography 3.4.0 in one process: time ratio, peak memory, image difference -> docs/reconstruction.md.
 
-`python -m tests.benchmarks.bench_recon [--quick]`. PyTomography lives in an environment of its own (.venv-bench, made
-when missing): it is a yardstick here, never a dependency. Iterations of both run in turn, so that whatever else the
-machine does falls on both; the ratio is the result, not the seconds.
+`python -m tests.benchmarks.bench_recon [--quick]`, or as a part of `make bench`. PyTomography lives in an environment
+of its own (.venv-bench, made when missing): it is a yardstick here, never a dependency. Iterations of both run in turn,
+so that whatever else the machine does falls on both; the ratio is the result, not the seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import time
 import venv
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -37,8 +37,8 @@ from tests.accuracy.analytic import project_attenuated
 from tests.accuracy.phantoms import THORAX, orbit
 from tests.accuracy.shared import SIEMENS
 from tests.accuracy.table import DOCUMENT, replace_section
+from tests.benchmarks.recon import ENVIRONMENT, ROOT, ReconTime, table
 
-ROOT = Path(__file__).parents[2]
 PEER = "pytomography==3.4.0"
 FWHM_PER_SIGMA = 2.354820045
 
@@ -170,45 +170,7 @@ def _to_peer(volume: Tensor) -> Tensor:
     return volume.permute(2, 1, 0).contiguous()
 
 
-@dataclass(frozen=True)
-class Result:
-    """What was measured of one case."""
-
-    case: Case
-    peer_s: float  # median per iteration
-    ours_s: float
-    whole_grid_s: float  # ours on the peer's support
-    whole_s: float  # our whole reconstruction with its set-up
-    clean: float  # image difference, NRMSE, noise-free
-    noisy: float | None
-    peer_mib: float
-    ours_mib: float
-
-    def row(self) -> str:
-        """Return the row of the table."""
-        goal = f"{self.case.goal:.0f}x" + (f", {self.case.limit_s} s" if self.case.limit_s else "")
-        cells = (
-            self.case.name,
-            f"{1000 * self.peer_s:.0f} ms",
-            f"{1000 * self.ours_s:.1f} ms",
-            f"**{self.peer_s / self.ours_s:.0f}x**",
-            goal,
-            f"{self.peer_s / self.whole_grid_s:.0f}x",
-            f"{self.whole_s:.2f} s",
-            f"{self.peer_mib:.0f} / {self.ours_mib:.0f} MiB",
-            f"{100 * self.clean:.2f} %",
-            "" if self.noisy is None else f"{100 * self.noisy:.2f} %",
-        )
-        return f"| {' | '.join(cells)} |"
-
-
-HEADER = (
-    "| case | PyTomography, per iteration | ours | ratio | goal | ratio on its support | our whole reconstruction | "
-    "peak memory, peer / ours | image difference, noise-free | with 5 M counts |\n" + "|---" * 10 + "|"
-)
-
-
-def measure(key: str) -> Result:
+def measure(key: str) -> ReconTime:
     """Return the figures of one case: iterations of peer and ours in turn, twice (noise-free and noisy data)."""
     case = CASES[key]
     clean = torch.from_numpy(simulate(case))
@@ -221,12 +183,14 @@ def measure(key: str) -> Result:
     for counts in (clean, noisy) if case.noisy else (clean,):
         images = _in_turn(case, counts, peer_s, ours_s, whole_grid_s)
         differences.append(_difference(*images))
-    return Result(
-        case,
-        statistics.median(peer_s),
-        statistics.median(ours_s),
-        statistics.median(whole_grid_s),
-        whole_s,
+    return ReconTime(
+        case.name,
+        peer_s=statistics.median(peer_s),
+        ours_s=statistics.median(ours_s),
+        goal=case.goal,
+        whole_grid_s=statistics.median(whole_grid_s),
+        whole_s=whole_s,
+        limit_s=case.limit_s,
         clean=differences[0],
         noisy=differences[1] if case.noisy else None,
         peer_mib=_peak_mib(key, "peer"),
@@ -330,17 +294,27 @@ def _resident_kib(which: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(which))
 
 
-def run_with_peer() -> None:
-    """Continue in the environment that holds the peer; build it first if it is not there."""
-    home = ROOT / ".venv-bench"
-    python = home / "bin" / "python"
+def prepare() -> Path:
+    """Return the Python that has the peer; build its environment first if it is not there."""
+    python = ENVIRONMENT / "bin" / "python"
     if not python.exists():
-        print(f"building {home} with torch and {PEER} (once)", flush=True)
-        venv.create(home, with_pip=True)
-        (home / ".gitignore").write_text("*\n")
+        print(f"building {ENVIRONMENT} with torch and {PEER} (once)", flush=True)
+        venv.create(ENVIRONMENT, with_pip=True)
+        (ENVIRONMENT / ".gitignore").write_text("*\n")
         version = torch.__version__.partition("+")[0]
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", f"torch=={version}", PEER], check=True)
+    return python
+
+
+def run_with_peer() -> None:
+    """Continue in the environment that holds the peer."""
+    python = prepare()
     os.execv(python, [str(python), "-m", "tests.benchmarks.bench_recon", *sys.argv[1:]])  # noqa: S606 - our own file
+
+
+def write_document(rows: list[ReconTime]) -> None:
+    """Put the table into docs/reconstruction.md."""
+    DOCUMENT.write_text(replace_section(DOCUMENT.read_text(), "speed", table(rows)))
 
 
 def main() -> int:
@@ -349,11 +323,16 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="the three cases of 64³ only")
     parser.add_argument("--case", choices=CASES, help="one case only")
     parser.add_argument("--peak", choices=("peer", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--prepare", action="store_true", help="only make the environment that holds the peer")
+    parser.add_argument("--json", type=Path, help="write the raw figures there, and no table into docs/")
     parser.add_argument("--agreement", action="store_true", help="only the differences of the images, as JSON")
     parser.add_argument("--device", default="cpu", help="cuda: accuracy and timings on the GPU, without the peer")
     arguments = parser.parse_args()
     if arguments.device != "cpu":
         return gpu_check.main()
+    if arguments.prepare:
+        prepare()
+        return 0
     if importlib.util.find_spec("pytomography") is None:
         run_with_peer()
     torch.set_num_threads(2)
@@ -366,12 +345,13 @@ def main() -> int:
     chosen = [arguments.case] if arguments.case else [key for key in CASES if not (arguments.quick and key == "large")]
     rows = []
     for key in chosen:
-        rows.append(measure(key).row())
-        print(rows[-1], flush=True)
-    table = "\n".join([HEADER, *rows])
-    if len(rows) == len(CASES):
-        DOCUMENT.write_text(replace_section(DOCUMENT.read_text(), "speed", table))
-    print(table)
+        rows.append(measure(key))
+        print(f"{rows[-1]}", flush=True)
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([asdict(row) for row in rows]))
+    elif len(rows) == len(CASES):
+        write_document(rows)
+        print(table(rows))
     return 0
 
 

@@ -13,10 +13,24 @@ from tests.peers.orthanc import Orthanc
 from tests.peers.process import highest_memory_mb, processor_s
 
 STUDIES = 6  # after one for warming up
-PIPELINES: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
-    "reconstruction": ({}, ()),
-    "denoising": ({"dose_fraction": 0.25}, ("--dose", "0.25")),
-    "attenuation_correction": ({"map": "ct"}, ("--ct",)),
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A pipeline, its options, and how `simulate` makes what it gets."""
+
+    pipeline: str
+    options: Mapping[str, Any]
+    how: tuple[str, ...]
+
+
+LOW, CT = {"dose_fraction": 0.25}, {"map": "ct"}
+KINDS: Mapping[str, Kind] = {
+    "reconstruction": Kind("reconstruction", {}, ()),
+    "denoising": Kind("denoising", LOW, ("--dose", "0.25")),
+    "attenuation_correction": Kind("attenuation_correction", CT, ("--ct",)),
+    "denoising, gated": Kind("denoising", LOW, ("--dose", "0.25", "--gated")),
+    "attenuation_correction, gated": Kind("attenuation_correction", CT, ("--ct", "--gated")),
 }
 
 
@@ -38,21 +52,22 @@ def measure(directory: Path, say: Callable[[str], None]) -> list[Cost]:
     pacs.start()
     found = []
     try:
-        for pipeline in PIPELINES:
-            found.append(_measure(pipeline, directory / pipeline, pacs))
+        for number, name in enumerate(KINDS):
+            found.append(_measure(name, directory / f"{number}", pacs))
             say(f"{found[-1]}")
     finally:
         pacs.stop(timeout_s=20)
     return found
 
 
-def _measure(pipeline: str, folder: Path, pacs: Orthanc) -> Cost:
-    options, how = PIPELINES[pipeline]
+def _measure(name: str, folder: Path, pacs: Orthanc) -> Cost:
+    kind = KINDS[name]
     rule = {
-        "name": "all", "when": {"modality": "NM"}, "pipeline": pipeline, "options": options, "destinations": ["pacs"],
+        "name": "all", "when": {"modality": "NM"}, "pipeline": kind.pipeline, "options": kind.options,
+        "destinations": ["pacs"],
     }  # fmt: skip
     node = Node(folder / "node", Settings(destinations=[destination(pacs.dicom_port)], rules=[rule]))
-    studies = virtual_studies(1 + STUDIES, folder / "scanner", how)
+    studies = virtual_studies(1 + STUDIES, folder / "scanner", kind.how)
     try:
         node.start()
         derived = warm_up(node, pacs, studies[:1])
@@ -64,4 +79,4 @@ def _measure(pipeline: str, folder: Path, pacs: Orthanc) -> Cost:
         memory = highest_memory_mb(node.pid), highest_memory_mb(child)
     finally:
         node.stop(timeout_s=60)
-    return Cost(pipeline, 3600 * STUDIES / took_s, used_s / STUDIES, *memory, derived)
+    return Cost(name, 3600 * STUDIES / took_s, used_s / STUDIES, *memory, derived)

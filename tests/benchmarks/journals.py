@@ -1,17 +1,15 @@
-"""What a journal in PostgreSQL costs beside the file: `python -m tests.benchmarks.journals` prints a table.
+"""What a journal in PostgreSQL costs beside the file: instances recorded, studies claimed, instances received.
 
-The server runs on this machine, on a Unix socket, with all flushes as it is installed. Run it where nothing else runs.
+The server runs on this machine, on a Unix socket, with all flushes as it is installed.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,10 @@ from dicomnode.store.journal import Journal
 from dicomnode.store.schema import open_database
 from dicomnode.study import Event
 from tests.benchmarks.receiving import LOADS, InstanceMaker, Receiver, rate
+from tests.benchmarks.recon import LeftOut
 from tests.fakes import NOON, after, an_instance
 from tests.peers.node import Node, Settings
-from tests.peers.postgres import Postgres
+from tests.peers.postgres import Postgres, as_other_user, program
 
 ROWS, REPEATS = 100, 3
 ROUTE: Mapping[str, Any] = {
@@ -33,6 +32,16 @@ ROUTE: Mapping[str, Any] = {
 }
 
 Journals = Callable[[], "Path | str"]  # each call: a place where there is none yet
+
+
+@dataclass(frozen=True)
+class JournalRate:
+    """How often in a second each journal does something; medians of runs in turn."""
+
+    what: str
+    at_once: int  # threads, or associations
+    sqlite_per_s: float
+    postgres_per_s: float
 
 
 def per_second(threads: int, work: Callable[[int], object]) -> float:
@@ -110,30 +119,27 @@ def _in_turn(what: Callable[[Path | str, int], float], threads: int, places: Col
     return [statistics.median(found) for found in zip(*runs, strict=True)]
 
 
-def main() -> None:
-    """Measure both and print the table."""
+def measure(directory: Path, say: Callable[[str], None]) -> list[JournalRate]:
+    """Return the rates of both. Raises LeftOut where PostgreSQL can't be run."""
+    if program("initdb") is None or as_other_user() is None:
+        raise LeftOut("PostgreSQL is not installed, or there is no user that may run it (`make peers` installs it)")
+    directory.mkdir(parents=True, exist_ok=True)
     server = Postgres(settings=())
     try:
         server.start()
-        with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
-            folder = Path(name)
-            files = (folder / f"{number}.sqlite" for number in range(1000))
-            places: dict[str, Journals] = {"SQLite": lambda: next(files), "PostgreSQL": server.address}
-            rows = [
-                (f"{what.__name__}, {threads} at once", *_in_turn(what, threads, places.values()))
-                for what in (recorded, claimed)
-                for threads in (1, 4)
-            ]
-            runs = received(folder, [("SQLite", None), ("PostgreSQL", server.address())])
-            for associations in (1, 4):
-                rates = (statistics.median(runs[(place, associations)]) for place in places)
-                rows.append((f"0.5 MB received, {associations} association(s)", *rates))
-        print("| per second | SQLite | PostgreSQL |\n|---|---|---|")
-        for what, *measured in rows:
-            print(f"| {what} | " + " | ".join(f"{found:.0f}" for found in measured) + " |")
+        files = (directory / f"{number}.sqlite" for number in range(1000))
+        places: Sequence[Journals] = (lambda: next(files), server.address)
+        found = [
+            JournalRate(words, threads, *_in_turn(what, threads, places))
+            for words, what in (("instances recorded", recorded), ("studies claimed", claimed))
+            for threads in (1, 4)
+        ]
+        runs = received(directory, [("SQLite", None), ("PostgreSQL", server.address())])
+        for associations in (1, 4):
+            rates = (statistics.median(runs[(place, associations)]) for place in ("SQLite", "PostgreSQL"))
+            found.append(JournalRate("instances of 0.5 MB received by a node", associations, *rates))
     finally:
         server.remove()
-
-
-if __name__ == "__main__":
-    main()
+    for one in found:
+        say(f"{one}")
+    return found

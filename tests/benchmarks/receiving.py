@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,8 @@ from tests.peers.orthanc import AE_TITLE, Orthanc
 from tests.peers.process import PeerProcess, accepts_connections, eventually, free_port
 from tests.peers.studies import StudyUids, small_tomo, static_image, write
 
+UNFLUSHED = "dicomnode, nothing flushed"
+EATMYDATA = "eatmydata"  # a program under which each flush of another does nothing
 NO_DELAY = {"TCP_NODELAY": "1"}
 VIEWS, MATRIX = 64, 64  # 64 x 64 x 64 x 2 bytes = 0.5 MB
 CT_MATRIX = 512  # 512 x 512 x 2 bytes = 0.5 MB
@@ -80,14 +83,18 @@ class PynetdicomStoreSCP(PeerProcess):
 
 
 def receivers(directory: Path) -> list[Receiver]:
-    """Return the SCPs of the comparison, not started; the node keeps what it gets and has no rule for it."""
+    """Return the SCPs of the comparison, not started; the node keeps what it gets and has no rule for it.
+
+    A second node flushes nothing, where that program is there: to tell the disk's time from the interpreter's.
+    """
     storescp = StoreSCP(directory / "dcmtk")
     quick_storescp = StoreSCP(directory / "dcmtk-no-delay", env=NO_DELAY)
     orthanc = Orthanc(directory / "orthanc")
     quick_orthanc = Orthanc(directory / "orthanc-no-delay", env=NO_DELAY)
     app = PynetdicomStoreSCP(directory / "pynetdicom")
-    node = Node(directory / "node", Settings(node={"quiet_s": 3600}))
-    return [
+    keeping = Settings(node={"quiet_s": 3600})
+    node = Node(directory / "node", keeping)
+    found = [
         Receiver("DCMTK storescp --fork", storescp, storescp.port, "STORESCP", "no"),
         Receiver("DCMTK storescp --fork, no delay", quick_storescp, quick_storescp.port, "STORESCP", "no"),
         Receiver("Orthanc", orthanc, orthanc.dicom_port, AE_TITLE, "file"),
@@ -95,6 +102,10 @@ def receivers(directory: Path) -> list[Receiver]:
         Receiver("pynetdicom storescp", app, app.port, "STORESCP", "no"),
         Receiver("dicomnode", node, node.port, "DICOMNODE", "file, folder, journal"),
     ]
+    if shutil.which(EATMYDATA):
+        careless = Node(directory / "node-unflushed", keeping, (EATMYDATA,))
+        found.append(Receiver(UNFLUSHED, careless, careless.port, "DICOMNODE", "no: no way to run it"))
+    return found
 
 
 def nuclear(uids: StudyUids) -> Dataset:
@@ -164,6 +175,8 @@ def measure(directory: Path, repeats: int, say: Callable[[str], None]) -> list[R
     """Return the median rates of all loads; the order of the receivers turns round with each repeat."""
     all_receivers = receivers(directory)
     try:
+        if not any(receiver.name == UNFLUSHED for receiver in all_receivers):
+            say(f"the node without flushes is left out: {EATMYDATA} is not installed")
         for receiver in all_receivers:
             receiver.process.start()
         return [one for load in LOADS for one in _rates(load, all_receivers, directory / "files", repeats, say)]

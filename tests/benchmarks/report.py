@@ -10,11 +10,14 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from tests.benchmarks import cost, listening, workers
+from tests.benchmarks import cluster_cost, cost, listening, recon, workers
+from tests.benchmarks.cluster_cost import ClusterCost
 from tests.benchmarks.cost import Cost
 from tests.benchmarks.full_journal import AWAY, PAGES, WITH_FILES, Times
+from tests.benchmarks.journals import JournalRate
 from tests.benchmarks.listening import Listening
-from tests.benchmarks.receiving import LOADS, Rate
+from tests.benchmarks.receiving import LOADS, UNFLUSHED, Rate
+from tests.benchmarks.recon import PEER, ReconTime
 from tests.benchmarks.road import RoadTime
 from tests.benchmarks.workers import Scaling
 
@@ -45,7 +48,10 @@ class Measured:
     road: Part[RoadTime] | None = None
     cost: Part[Cost] | None = None
     workers: Part[Scaling] | None = None
+    cluster: Part[ClusterCost] | None = None
     journals: Part[Times] | None = None
+    databases: Part[JournalRate] | None = None
+    recon: Part[ReconTime] | None = None
 
     @staticmethod
     def read(text: str) -> Measured:
@@ -82,7 +88,7 @@ order turns round with each. DCMTK and Orthanc write a response in two pieces; a
 client's acknowledgment of the first; started with `TCP_NODELAY=1` it does not, so both are shown. Processor time is the
 receiver's own. Goal: {AHEAD:g} times Orthanc without delay.
 
-{chr(10).join(_rates(load.name, part.rows) for load in LOADS)}
+{chr(10).join(_rates(load.name, part.rows) for load in LOADS)}{_unflushed(part.rows)}
 Where the goal is missed, it is for processor time. Before the node answers, it has checked the header against rules and
 pixels, compared the instance with those that it has, and flushed file, folder and journal. All of that but the hash and
 the flushes is Python, whose threads take turns on one core, so four associations are hardly faster than one; and on two
@@ -90,6 +96,16 @@ cores the senders need the other. DCMTK and Orthanc are written in C++ and put l
 answer. A camera sends a few instances in a minute.
 
 ![instances per second](receiving.png)
+"""
+
+
+def _unflushed(rates: Sequence[Rate]) -> str:
+    """Return what the row of the node that flushes nothing is for; nothing where it was not measured."""
+    if not any(one.receiver == UNFLUSHED for one in rates):
+        return ""
+    return f"""
+"{UNFLUSHED}" is the same node under `eatmydata`, where each flush returns at once and does nothing. It is there to tell
+the disk's time from the interpreter's, and is **no way to run it**: after a power cut what was acknowledged is gone.
 """
 
 
@@ -133,10 +149,12 @@ def _cost(part: Part[Cost]) -> str:
 
 {_when(part)}
 
-Virtual patients of 64 x 64 pixels, {cost.STUDIES} in a row after one for warming up, from the first C-STORE to the last
-delivery; processor time and memory of the node and its child.
+Virtual patients of 64 x 64 pixels, one acquisition each, "gated" in eight gates; {cost.STUDIES} in a row after one for
+warming up, from the first C-STORE to the last delivery; processor time and memory of the node and its child.
 
 {_costs(part.rows)}
+
+![seconds from the scanner to the archive, processor seconds and memory of each pipeline](studies.png)
 """
 
 
@@ -154,6 +172,30 @@ that of node, scheduler, workers and their children. Goal: N workers do {SCALED:
 Node, scheduler, workers, archive and scanner share these cores. The last column is what the cores could do if they did
 nothing but this processor time: with more workers than cores the goal can't be reached on one machine, and where the
 cores are busy throughout, another worker adds nothing but its own cost.
+
+![studies per hour by workers](workers.png)
+"""
+
+
+def _cluster(part: Part[ClusterCost]) -> str:
+    (row,) = part.rows
+    jobs = [f"| a job of {one.size_mb} MB | {one.child_s:.2f} s | {one.worker_s:.2f} s |" for one in row.jobs]
+    losses = [f"| {what} | {after_s:.1f} s |" for what, after_s in row.losses.items()]
+    return f"""## The way to a worker, and losses
+
+{_when(part)}
+
+Node, scheduler and {cluster_cost.WORKERS} workers on one machine, under mutual TLS. A job that the pipeline refuses at
+once, there and a short answer back; medians of {cluster_cost.TIMES}. Below, how long after a loss the node's attempt
+ends. Memory at the most: scheduler {row.scheduler_mb:.0f} MB, a worker {row.worker_mb:.0f} MB beside its child.
+
+| | in the node's own child | on a worker |
+|---|---|---|
+{chr(10).join(jobs)}
+
+| loss | seen by the node after |
+|---|---|
+{chr(10).join(losses)}
 """
 
 
@@ -168,6 +210,39 @@ them, every second), all are old enough to be purged but for a promise ("purge",
 5 ms, page under 200 ms, `status` under 1 s, start under 3 s.
 
 {_times(part.rows)}
+
+![start, status, pages and claims by the number of studies](journals.png)
+"""
+
+
+def _databases(part: Part[JournalRate]) -> str:
+    lines = [
+        f"| {one.what}, {one.at_once} at once | {one.sqlite_per_s:.0f} | {one.postgres_per_s:.0f} | "
+        f"{one.postgres_per_s / one.sqlite_per_s:.2f} |"
+        for one in part.rows
+    ]
+    return f"""## A journal in PostgreSQL beside the file
+
+{_when(part)}
+
+Every commit flushed, the database on a Unix socket of the same machine; medians of runs in turn. What it means for the
+choice stands in [standby.md](standby.md).
+
+| per second | SQLite | PostgreSQL | ratio |
+|---|---|---|---|
+{chr(10).join(lines)}
+"""
+
+
+def _recon(part: Part[ReconTime]) -> str:
+    return f"""## Reconstruction beside PyTomography
+
+{_when(part)}
+
+{PEER}, in one process with ours on two threads, iterations of both in turn; the ratio counts. Cases, goals and what the
+differences come from: [reconstruction.md](reconstruction.md).
+
+{recon.table(list(part.rows))}
 """
 
 
@@ -177,7 +252,10 @@ SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "road": _road,
     "cost": _cost,
     "workers": _workers,
+    "cluster": _cluster,
     "journals": _journals,
+    "databases": _databases,
+    "recon": _recon,
 }
 
 

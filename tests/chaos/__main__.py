@@ -30,7 +30,11 @@ after the one before it, whatever else is wrong then (seed {plan.seed}). The sca
 average between two instances, and sends each until it is answered by 0x0000.
 
 At the end every instance that was answered so is looked for in the spool, and every derived instance of the journal in
-the outbox and in the archive, each by the SHA-256 of its dataset; what lies there beyond that is counted, too. The
+the outbox and in the archive, each by the SHA-256 of its dataset; what lies there beyond that is counted, too: that is
+"doubled". It is not counted how often an instance was sent: one whose answer was lost with a kill or a cut is sent
+again under the same UID and with the same bytes, and the archive keeps the first. Whether studies were mixed up is told
+by the pixels: acquisitions of the same heart must have given the same, those of different hearts different ones
+({hearts} hearts, each under several UIDs). The
 attempts after which a study is set aside are raised to {attempts_allowed} for this run, because chance hits some study
 more than three times.
 """
@@ -43,6 +47,7 @@ TABLES = """
 | files of overtaken attempts, deleted by the next start | {left_over} |
 | lost | {lost} |
 | doubled | {doubled} |
+| acquisitions with pixels of another heart | {mixed_up} |
 | attempts at studies that ended in a last version | {attempts} |
 | ended without having been killed | {ended} |
 | time | {wall_s:.0f} s; the last instance was acknowledged after {sending_s:.0f} s |
@@ -60,7 +65,7 @@ WHERE_ENGINE = {
 WHERE_JOURNAL = {"sqlite": "a SQLite file", "postgres": "PostgreSQL"}
 
 
-def report(result: Result, kills: Sequence[Trouble], others: Sequence[Trouble], when: datetime) -> str:
+def report(result: Result, kills: Sequence[Trouble], others: Sequence[Trouble], hearts: int, when: datetime) -> str:
     """Return the report of a campaign as Markdown."""
     plan = result.plan
     names = [trouble.name for trouble in kills]
@@ -73,6 +78,7 @@ def report(result: Result, kills: Sequence[Trouble], others: Sequence[Trouble], 
         "where_journal": WHERE_JOURNAL[plan.journal],
         "victims": f"{', '.join(names[:-1])} and {names[-1]}",
         "attempts_allowed": ATTEMPTS,
+        "hearts": hearts,
         "ended": ", ".join(f"{name} {number}" for name, number in result.ended.items()) or "none",
         "faults": "<br>".join(result.faults) or "none",
         "troubles": "\n".join(rows),
@@ -141,7 +147,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as passing:
         campaign = Campaign(plan, wanted.folder or Path(passing), lambda line: print(line, flush=True))
         result = campaign.run()
-    path.write_text(report(result, campaign.kills, campaign.others, datetime.now(UTC)))
+    hearts = len(set(campaign.scene.hearts.values()))
+    path.write_text(report(result, campaign.kills, campaign.others, hearts, datetime.now(UTC)))
     print(path.read_text())
     return 1 if result.faults else 0
 

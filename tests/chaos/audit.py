@@ -9,6 +9,7 @@ from pathlib import Path
 from dicomnode.config_file import load
 from dicomnode.store.folder import DataFolder
 from dicomnode.store.opened import existing
+from tests.chaos.pixels import mixed_up, signatures
 from tests.chaos.plan import Result
 from tests.chaos.scene import Scene
 from tests.dicomnode.network.helpers import dataset_bytes
@@ -30,6 +31,9 @@ def audit(scene: Scene, result: Result) -> None:
     result.in_outbox, result.in_archive = in_outbox.total(), in_archive.total()
     _compare(made, in_outbox, "derived instances of the journal in the outbox", result)
     _compare(made, in_archive, "derived instances of the journal in the archive", result)
+    wrong = mixed_up(signatures(scene.pacs.files()), scene.hearts)
+    result.mixed_up = len(wrong)
+    result.faults += wrong[:20]
 
 
 def _audit_received(scene: Scene, result: Result) -> None:

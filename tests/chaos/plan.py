@@ -49,6 +49,7 @@ class Result:
     attempts: int = 0
     lost: int = 0
     doubled: int = 0
+    mixed_up: int = 0  # sources whose derived pixels are not those of their heart
     sending_s: float = 0
     wall_s: float = 0
     faults: list[str] = field(default_factory=list)

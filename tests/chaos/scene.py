@@ -22,9 +22,12 @@ from tests.peers.studies import StudyUids, fingerprint, give_uids, small_tomo, w
 WORKERS = 2
 # chance can hit one study more often than the three attempts after which it is set aside for a person
 ATTEMPTS = 20
+# of a pipeline in the node's child or on a worker: less than some of the frozen ones are frozen for
+TIMEOUT_S = 60
 EMPTY_MB, STUDY_MB = 500, 10  # of the disk: most of a study are its report pages
 MARK_MB = 100  # the room without which the node takes nothing
 HEARTS = 40  # acquisitions with pixels of their own; more of them are the same under other UIDs
+EACH_HEART = 3  # times at least, so that pixels can be compared
 
 
 class Scene:
@@ -32,7 +35,7 @@ class Scene:
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
-        self.files = make_studies(plan, directory / "scanner")
+        self.files, self.hearts = make_studies(plan, directory / "scanner")
         self.pacs = Orthanc(directory / "pacs")
         self.to_pacs = Relay(self.pacs.dicom_port)
         self.cluster = _cluster(directory / "cluster") if plan.engine == "dask" else None
@@ -41,7 +44,9 @@ class Scene:
             self.disk: Disk | None = running.enter_context(
                 disk_in_file(directory / "disk", EMPTY_MB + STUDY_MB * plan.studies)
             )
-            self.database = Postgres() if plan.journal == "postgres" else None
+            # over TCP, so that the network can be cut; with all flushes, as it is installed
+            self.database = Postgres(settings=(), over_tcp=True) if plan.journal == "postgres" else None
+            self.to_database = Relay(self.database.port) if self.database is not None else None
             if self.database is not None:
                 running.callback(self.database.remove)
                 self.database.start()
@@ -56,9 +61,11 @@ class Scene:
         """Start all; the scanner last."""
         self._running.callback(self._stop)
         self.pacs.start()
+        for relay in self._relays():
+            relay.start()
         if self.cluster is not None:
             self.cluster.supervise()
-        for part in (self.to_pacs, self.to_node, self.node, self.scanner):
+        for part in (self.node, self.scanner):
             part.start()
 
     @property
@@ -73,9 +80,9 @@ class Scene:
     def _make_node(self, directory: Path) -> Node:
         data_dir = (self.disk.place if self.disk else directory) / "data"
         node: dict[str, str | float] = {"data_dir": str(data_dir), "min_free_gb": MARK_MB * 1.048576e-3}
-        if self.database is not None:
-            node["journal"] = self.database.address()
-        engine = {**(self.cluster.table if self.cluster else {}), "attempts": ATTEMPTS}
+        if self.database is not None and self.to_database is not None:
+            node["journal"] = self.database.address(self.to_database.port)
+        engine = {**(self.cluster.table if self.cluster else {}), "attempts": ATTEMPTS, "timeout_s": TIMEOUT_S}
         settings = Settings(destinations=[destination(self.to_pacs.port)], engine=engine, node=node)
         made = Node(directory, settings, self.clock.prefix if self.clock else ())
         made.data_dir = data_dir
@@ -86,8 +93,12 @@ class Scene:
             process.stop(timeout_s=30)
         if self.cluster is not None:
             self.cluster.stop()
-        for relay in (self.to_node, self.to_pacs):
+        for relay in self._relays():
             relay.stop()
+
+    def _relays(self) -> list[Relay]:
+        to_cluster = self.cluster.relay if self.cluster is not None else None
+        return [one for one in (self.to_node, self.to_pacs, self.to_database, to_cluster) if one is not None]
 
 
 def missing(plan: Plan) -> list[str]:
@@ -99,10 +110,11 @@ def missing(plan: Plan) -> list[str]:
     return lacking
 
 
-def make_studies(plan: Plan, folder: Path) -> dict[str, StudyUids]:
-    """Write the scanner's files and return the UIDs by file name."""
+def make_studies(plan: Plan, folder: Path) -> tuple[dict[str, StudyUids], dict[str, int]]:
+    """Write the scanner's files; return the UIDs by file name, and the number of the heart by SOP Instance UID."""
     made: dict[str, StudyUids] = {}
-    number_of_hearts = min(HEARTS, 2 * plan.studies)
+    heart_of: dict[str, int] = {}
+    number_of_hearts = min(HEARTS, max(plan.studies // EACH_HEART, 2))
     hearts = [small_tomo(StudyUids.from_seed("heart", seed), seed) for seed in range(number_of_hearts)]
     for number in range(plan.studies):
         first = StudyUids.from_seed("chaos", plan.seed, number)
@@ -110,11 +122,11 @@ def make_studies(plan: Plan, folder: Path) -> dict[str, StudyUids]:
         if plan.second_acquisition_every and number % plan.second_acquisition_every == 0:
             acquisitions.append(first.in_study("rest"))
         for index, uids in enumerate(acquisitions):
-            heart = hearts[(2 * number + index) % number_of_hearts]
-            made[write(give_uids(heart, uids), folder / f"{number:04d}-{index}.dcm").name] = uids
+            heart_of[uids.instance] = heart = (number + index) % number_of_hearts
+            made[write(give_uids(hearts[heart], uids), folder / f"{number:04d}-{index}.dcm").name] = uids
     assert len({fingerprint(folder / name) for name in made}) == len(made), "every file is different"
-    return made
+    return made, heart_of
 
 
 def _cluster(directory: Path) -> Cluster:
-    return Cluster(directory, certificates(directory / "circle"), WORKERS)
+    return Cluster(directory, certificates(directory / "circle"), WORKERS, relayed=True)

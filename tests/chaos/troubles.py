@@ -15,11 +15,12 @@ from tests.peers.clock import Clock
 from tests.peers.cluster import Cluster
 from tests.peers.disk import Disk
 from tests.peers.intruders import EACH, intruders
-from tests.peers.process import PeerProcess
+from tests.peers.process import PeerProcess, is_running
 from tests.peers.relay import Relay
 
 HOUR_S = 3600
 TRICKLE = 20_000  # bytes per second
+FROZEN_S = (35, 80)  # longer than DICOM time-outs and than a cluster waits for a worker; some, than a pipeline may take
 
 Happen = Callable[[random.Random], AbstractContextManager[None]]
 
@@ -50,7 +51,18 @@ def kills(scene: Scene) -> list[Trouble]:
 
 def others(scene: Scene) -> list[Trouble]:
     """Return all other troubles that this plan and this machine allow."""
-    found = [*_of_line("scanner and node", scene.to_node), *_of_line("node and PACS", scene.to_pacs)]
+    found = [
+        *_of_line("scanner and node", scene.to_node),
+        _half_open("scanner and node", scene.to_node),
+        *_of_line("node and PACS", scene.to_pacs),
+        _half_open("node and PACS", scene.to_pacs),
+        *_frozen_ones(scene),
+    ]
+    # never half-open: these two find out by keep-alives of TCP, which a relay would answer
+    if scene.to_database is not None:
+        found += _of_line("node and database", scene.to_database)
+    if scene.cluster is not None and scene.cluster.relay is not None:
+        found += _of_line("the cluster and its scheduler", scene.cluster.relay)
     words = (
         "peers that say nothing, that stall in an instance (within a PDU, between two), that abort and that hang up in "
         f"one; {EACH} of each at once"
@@ -97,12 +109,46 @@ def _of_line(ends: str, relay: Relay) -> list[Trouble]:
             f"silence between {ends}", "connections and bytes are taken, nothing is passed on", (3, 15),
             lambda _: relay.silent(),
         ),
-        Trouble(
-            f"half-open between {ends}", "the open connections pass nothing any more, not even their end", (0, 0),
-            partial(_forgotten, relay),
-        ),
         Trouble(f"slow between {ends}", trickle, (3, 15), lambda _: relay.slow(TRICKLE)),
     ]  # fmt: skip
+
+
+def _half_open(ends: str, relay: Relay) -> Trouble:
+    words = "the open connections pass nothing any more, not even their end"
+    return Trouble(f"half-open between {ends}", words, (0, 0), partial(_forgotten, relay))
+
+
+def _frozen_ones(scene: Scene) -> list[Trouble]:
+    """Return whom SIGSTOP may hold for a while, as a hanging mount or a stopped virtual machine does."""
+    victims: dict[str, Callable[[random.Random], Sequence[int]]] = {
+        "child": lambda rng: _children(scene, rng),
+        "PACS": lambda _: [scene.pacs.pid] if scene.pacs.alive else [],
+    }
+    if (cluster := scene.cluster) is not None:
+        victims["scheduler"] = lambda _: [cluster.scheduler.pid] if cluster.scheduler.alive else []
+        victims["worker"] = lambda rng: [one.pid for one in [rng.choice(cluster.workers)] if one.alive]
+    words = "does nothing and says nothing (SIGSTOP), then goes on as if no time had passed"
+    return [Trouble(f"{name} frozen", words, FROZEN_S, partial(frozen, whom)) for name, whom in victims.items()]
+
+
+@contextmanager
+def frozen(whom: Callable[[random.Random], Sequence[int]], rng: random.Random) -> Iterator[None]:
+    """Stop processes, and let them go on at the end: those that are still there."""
+    pids = whom(rng)
+    if not pids:
+        raise NotNow
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    yield
+    for pid in pids:
+        if is_running(pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _children(scene: Scene, rng: random.Random) -> list[int]:
+    return scene.node.children() if scene.cluster is None else rng.choice(scene.cluster.workers).children()
 
 
 @contextmanager
@@ -116,7 +162,7 @@ def _killed(process: PeerProcess, _rng: random.Random) -> Iterator[None]:
 
 @contextmanager
 def _child_killed(scene: Scene, rng: random.Random) -> Iterator[None]:
-    children = scene.node.children() if scene.cluster is None else rng.choice(scene.cluster.workers).children()
+    children = _children(scene, rng)
     if not children:
         raise NotNow
     for pid in children:

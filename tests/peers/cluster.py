@@ -10,6 +10,7 @@ from typing import Any
 from dicomnode.config import TlsSettings
 from tests.peers.node import DICOMNODE, ENVIRONMENT, toml
 from tests.peers.process import HOST, PeerProcess, children_of, command_line, eventually, free_port
+from tests.peers.relay import Relay
 
 RESTART_S = 1.0  # of the supervisor
 
@@ -84,12 +85,16 @@ class Worker(Member):
 
 
 class Cluster:
-    """A scheduler and some workers, which are told by number."""
+    """A scheduler and some workers, which are told by number; `relayed`: all reach the scheduler by a relay.
 
-    def __init__(self, directory: Path, tls: TlsSettings | None, workers: int) -> None:
+    Whoever made the cluster starts and stops the relay.
+    """
+
+    def __init__(self, directory: Path, tls: TlsSettings | None, workers: int, relayed: bool = False) -> None:
         self.port = free_port()
-        self.table = engine_table(self.port, tls)
-        self.scheduler = Scheduler(directory / "scheduler", self.table)
+        self.relay = Relay(self.port) if relayed else None
+        self.table = engine_table(self.relay.port if self.relay else self.port, tls)
+        self.scheduler = Scheduler(directory / "scheduler", engine_table(self.port, tls))
         self.workers = [Worker(directory / f"worker{number}", self.table) for number in range(workers)]
         self._over = threading.Event()
         self._keeper: threading.Thread | None = None

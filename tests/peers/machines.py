@@ -40,11 +40,11 @@ class TwoMachines:
 
     def cut(self) -> None:
         """Pull the cable."""
-        self.here.run(["ip", "link", "set", "cable", "down"])
+        assert self.here.run(["ip", "link", "set", "cable", "down"]).returncode == 0
 
     def mend(self) -> None:
         """Put the cable back."""
-        self.here.run(["ip", "link", "set", "cable", "up"])
+        assert self.here.run(["ip", "link", "set", "cable", "up"]).returncode == 0
 
 
 @contextmanager

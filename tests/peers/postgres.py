@@ -1,4 +1,4 @@
-"""PostgreSQL as its own process: a cluster for the tests, on a socket in a folder of its own, with no port."""
+"""PostgreSQL as its own process: a cluster for the tests, on a socket in a folder of its own, or on TCP as well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.peers.process import PeerProcess, eventually
+from tests.peers.process import HOST, PeerProcess, eventually, free_port
 
 USER = "dicomnode"
 QUICK = ("fsync=off", "full_page_writes=off")  # it need not survive a power cut, so that a test waits for no disk
@@ -25,9 +25,13 @@ def program(name: str) -> str | None:
 
 
 class Postgres(PeerProcess):
-    """One cluster. Root's runs as somebody else, for PostgreSQL refuses root."""
+    """One cluster. Root's runs as somebody else, for PostgreSQL refuses root.
 
-    def __init__(self, settings: Sequence[str] = QUICK) -> None:
+    `over_tcp`: it listens on loopback, where it asks nobody for a password: for a network of its own alone.
+    """
+
+    def __init__(self, settings: Sequence[str] = QUICK, over_tcp: bool = False) -> None:
+        self.port = free_port()
         self.root = Path(tempfile.mkdtemp(prefix="dicomnode-pg-"))  # short: a socket's path has 107 letters
         self._as_user = as_other_user() or []
         if self._as_user[:1] == ["setpriv"]:
@@ -35,7 +39,8 @@ class Postgres(PeerProcess):
             os.chown(self.root, user.pw_uid, user.pw_gid)
         self._journals = 0
         server = str(program("postgres"))
-        options = [f"unix_socket_directories={self.root}", "listen_addresses=", "max_connections=100", *settings]
+        options = [f"unix_socket_directories={self.root}", f"port={self.port}", "max_connections=100"]
+        options += [f"listen_addresses={HOST if over_tcp else ''}", *settings]
         arguments = [part for option in options for part in ("-c", option)]
         # who changes its user loses what PeerProcess has arranged for the case that we die: once more
         dies_with_us = ["setpriv", "--pdeathsig", "QUIT"] if self._as_user else []
@@ -54,12 +59,16 @@ class Postgres(PeerProcess):
     def _answers(self) -> bool:
         return subprocess.run(self._psql("SELECT 1"), capture_output=True, check=False).returncode == 0
 
-    def address(self) -> str:
-        """Return the address of a place for a journal: a schema of its own, which is made sooner than a database."""
+    def address(self, over_port: int | None = None) -> str:
+        """Return the address of a place for a journal: a schema of its own, which is made sooner than a database.
+
+        On the socket, or on a port of loopback: the own one, or that of a relay before it.
+        """
         self._journals += 1
         self.sql(f"CREATE SCHEMA journal{self._journals}")
         options = f"-csearch_path%3Djournal{self._journals}"
-        return f"postgresql+psycopg://{USER}@/postgres?host={self.root}&options={options}"
+        where, port = (HOST, over_port) if over_port else (self.root, self.port)
+        return f"postgresql+psycopg://{USER}@/postgres?host={where}&port={port}&options={options}"
 
     def sql(self, statement: str) -> list[list[str]]:
         """Return the rows that a statement gives."""
@@ -67,7 +76,8 @@ class Postgres(PeerProcess):
         return [line.split("|") for line in done.stdout.splitlines()]
 
     def _psql(self, statement: str) -> list[str]:
-        return [str(program("psql")), "-qAtX", "-h", str(self.root), "-U", USER, "-d", "postgres", "-c", statement]
+        there = ["-h", str(self.root), "-p", str(self.port), "-U", USER, "-d", "postgres"]
+        return [str(program("psql")), "-qAtX", *there, "-c", statement]
 
     @contextmanager
     def away(self) -> Iterator[None]:

@@ -8,30 +8,35 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tests.soak.judge import expected_mb
 from tests.soak.watch import Sample
 
-PANELS = (
-    ("Memory, MB", (("node_mb", "node"), ("child_mb", "child"))),
-    ("Open file handles", (("node_files", "node"), ("child_files", "child"))),
-    ("Threads", (("node_threads", "node"),)),
-    ("Disk, MB", (("data_mb", "data folder"), ("journal_mb", "journal"))),
-)
-COLORS = ("#1f4fd8", "#c8560a")
+HOLDERS = (("node", "#1f4fd8"), ("child", "#c8560a"), ("cluster", "#3a8a4d"))
+PANELS = (("Memory, MB", "mb"), ("Open file handles", "files"), ("Threads", "threads"))
 
 
-def draw(samples: Sequence[Sample], path: Path) -> None:
-    """Write the picture as PNG."""
+def draw(samples: Sequence[Sample], kept_s: float, path: Path) -> None:
+    """Write the picture as PNG; a cluster is on it where there was one."""
     figure = Figure(figsize=(10, 6), layout="constrained")
     FigureCanvasAgg(figure)
     minutes = [one.at_s / 60 for one in samples]
-    for axes, (title, shown) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
-        for (name, words), color in zip(shown, COLORS, strict=False):
-            axes.plot(minutes, [getattr(one, name) for one in samples], color=color, linewidth=1.2, label=words)
+    places = figure.subplots(2, 2).ravel()
+    for axes, (title, what) in zip(places, PANELS, strict=False):
+        for holder, color in HOLDERS:
+            values = [getattr(one, f"{holder}_{what}") for one in samples]
+            if any(values):
+                axes.plot(minutes, values, color=color, linewidth=1.2, label=holder)
         axes.set_title(title, loc="left", fontsize=10)
+    disk = places[-1]
+    disk.plot(minutes, [one.files_mb for one in samples], color="#1f4fd8", linewidth=1.2, label="files")
+    expected = expected_mb(samples, kept_s)
+    disk.plot(minutes, expected, color="#8a94a6", linewidth=1, linestyle="--", label="files, by the retention")
+    disk.plot(minutes, [one.journal_mb for one in samples], color="#c8560a", linewidth=1.2, label="journal")
+    disk.set_title("Disk, MB", loc="left", fontsize=10)
+    for axes in places:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("minutes", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(shown) > 1:
-            axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=90)

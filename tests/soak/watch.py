@@ -10,23 +10,28 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.peers.cluster import Cluster
 from tests.peers.node import Node
-from tests.peers.process import memory_mb
+from tests.peers.process import children_of, memory_mb
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a node and its child."""
+    """One look at a node, at its child that runs pipelines, and at the members of its cluster with their children."""
 
     at_s: float  # since the first look
-    node_mb: float  # resident memory of the node
-    child_mb: float  # of the child that runs pipelines
+    node_mb: float  # resident memory
+    child_mb: float
+    cluster_mb: float
     node_files: float  # open file handles
     child_files: float
+    cluster_files: float
     node_threads: float
-    data_mb: float  # all that lies in the data folder
+    child_threads: float
+    cluster_threads: float
+    files_mb: float  # all that lies in the data folder, but the journal
     journal_mb: float
-    studies: float  # that had ended by then
+    studies: float  # that had been sent by then
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,25 @@ class Trend:
     last: float  # of the last tenth
     highest: float
     per_hour: float  # the slope of the straight line through all
+    hours: float
 
 
-def look(node: Node, began: float, studies: int) -> Sample:
-    """Look at a node now; raises FileNotFoundError where a process ends in that moment."""
-    children = node.children()
+NO_FIGURES = ("at_s", "studies")
+
+
+def look(node: Node, cluster: Cluster | None, began: float, studies: int) -> Sample:
+    """Look at all that runs now; a process that ends in that moment, or has ended, holds nothing."""
+    holders = {"node": [node.pid], "child": node.children(), "cluster": _members(cluster)}
+    held = {
+        f"{who}_{what}": sum(_held(pid, measure) for pid in pids)
+        for who, pids in holders.items()
+        for what, measure in (("mb", memory_mb), ("files", _open_files), ("threads", _threads))
+    }
+    journal_mb = sum(_size(path) for path in node.data_dir.glob("journal*")) / 2**20
+    files_mb = sum(_size(path) for path in node.data_dir.rglob("*")) / 2**20 - journal_mb
     return Sample(
-        at_s=time.monotonic() - began,
-        node_mb=memory_mb(node.pid),
-        child_mb=sum(map(memory_mb, children)),
-        node_files=_open_files(node.pid),
-        child_files=sum(map(_open_files, children)),
-        node_threads=_threads(node.pid),
-        data_mb=sum(_size(path) for path in node.data_dir.rglob("*")) / 2**20,
-        journal_mb=sum(_size(path) for path in node.data_dir.glob("journal*")) / 2**20,
-        studies=studies,
-    )
+        at_s=time.monotonic() - began, files_mb=files_mb, journal_mb=journal_mb, studies=studies, **held
+    )  # fmt: skip
 
 
 def trends(samples: Sequence[Sample], warm_up: float = 0.25) -> list[Trend]:
@@ -63,12 +71,12 @@ def trends(samples: Sequence[Sample], warm_up: float = 0.25) -> list[Trend]:
     tenth = max(len(kept) // 10, 1)
     found = []
     for field in fields(Sample):
-        if field.name in ("at_s", "studies"):
+        if field.name in NO_FIGURES:
             continue
         values = np.array([getattr(one, field.name) for one in kept])
-        slope = float(np.polyfit(hours, values, 1)[0])
+        slope = float(np.polyfit(hours, values, 1)[0]) if len(kept) > 1 else 0.0
         ends = float(np.median(values[:tenth])), float(np.median(values[-tenth:]))
-        found.append(Trend(field.name, *ends, float(values.max()), slope))
+        found.append(Trend(field.name, *ends, float(values.max()), slope, float(hours[-1] - hours[0])))
     return found
 
 
@@ -81,11 +89,23 @@ def every(period_s: float, until: Callable[[], bool], act: Callable[[], None]) -
         time.sleep(max(due - time.monotonic(), 0.0))
 
 
-def _open_files(pid: int) -> int:
+def _members(cluster: Cluster | None) -> list[int]:
+    members = [cluster.scheduler, *cluster.workers] if cluster is not None else []
+    return [pid for member in members for pid in (member.pid, *children_of(member.pid))]
+
+
+def _held(pid: int, measure: Callable[[int], float]) -> float:
+    try:
+        return measure(pid)
+    except (FileNotFoundError, ProcessLookupError, StopIteration):  # the last: it has ended, and nobody took note yet
+        return 0.0
+
+
+def _open_files(pid: int) -> float:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def _threads(pid: int) -> int:
+def _threads(pid: int) -> float:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from dicomnode.cli.main import run
-from dicomnode.config import TlsSettings
+from dicomnode.config import EngineSettings, TlsSettings
+from dicomnode.engine.cluster import check_listening
 from tests.conftest import need_programs
 from tests.dicomnode.network.helpers import certificates
 from tests.peers.cluster import engine_table
 from tests.peers.node import toml
 
 COMMANDS = (["worker"], ["scheduler"], ["check"])
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - to be refused
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +66,22 @@ def test_without_the_package_its_name_and_the_command_to_install_it_are_told(
     monkeypatch.setitem(sys.modules, "distributed", None)
     sentence = told(command, tmp_path, capsys, **engine_table(8786, None))
     assert 'needs the package distributed: pip install "dicomnode[dask]"' in sentence
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2])
+@pytest.mark.parametrize("host", [EVERYWHERE, "::", "192.0.2.1", "gpu-1"])
+def test_without_certificates_no_member_listens_where_another_machine_could_reach_it(
+    command: list[str], host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = told([*command, "--host", host], tmp_path, capsys, **engine_table(8786, None))
+    assert f"whoever reaches --host {host} could run programs here; use tls://" in sentence
+
+
+def test_with_certificates_a_scheduler_listens_on_all_addresses_and_on_loopback_without_any(
+    circle: TlsSettings,
+) -> None:
+    for tls, host in ((circle, EVERYWHERE), (None, "127.0.0.2"), (None, "localhost")):
+        check_listening(EngineSettings.model_validate(engine_table(8786, tls)), host)
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

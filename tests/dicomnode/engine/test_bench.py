@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,14 +32,23 @@ class Child:
     answer: PipelineResult | Exception = field(default_factory=a_result)
     its_version: str = "1.1.0"
     ran: list[tuple[PipelineInput, float | None]] = field(default_factory=list)
+    given_up: list[bool] = field(default_factory=list)  # whether it was, when it began
+    before: Callable[[], None] = lambda: None  # happens while a job is on its way into the child
 
     def version(self, pipeline: str, options: Mapping[str, OptionValue]) -> str:
         """Return the version."""
+        self.before()
         return self.its_version
 
-    def run(self, pipeline: str, pipeline_input: PipelineInput, timeout_s: float | None = None) -> PipelineResult:
+    def abandon(self) -> None:
+        """End what runs: nothing does yet."""
+
+    def run(
+        self, pipeline: str, pipeline_input: PipelineInput, timeout_s: float | None, given_up: Callable[[], bool]
+    ) -> PipelineResult:
         """Remember what was asked, and answer."""
         self.ran.append((pipeline_input, timeout_s))
+        self.given_up.append(given_up())
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -74,6 +83,14 @@ def pair(tmp_path: Path) -> Pair:
 def test_a_job_is_run_with_the_nodes_time_limit_and_its_result_comes_back(pair: Pair) -> None:
     assert pair.outcome(JOB).provenance == a_result().provenance
     assert pair.child.ran[0][1] == 60
+
+
+def test_a_job_that_is_given_up_before_it_is_in_the_child_is_ended_there_and_the_next_one_is_not(pair: Pair) -> None:
+    pair.child.before = lambda: pair.bench.transition("a key", "executing", "cancelled")
+    pair.answer(JOB)
+    pair.child.before = lambda: None
+    pair.answer(JOB)
+    assert pair.child.given_up == [True, False]
 
 
 def test_a_file_that_is_not_here_is_asked_for_before_anything_is_run(pair: Pair) -> None:

@@ -177,3 +177,8 @@ def test_weights_that_went_away_fail_one_attempt_and_are_named(tmp_path: Path, a
     lost = PipelineInput(Acquisition("1.2.3", projections=projections), options={"models": str(tmp_path)})
     with pytest.raises(TransientFault, match="there is no such model card"):
         an_engine.run("denoising", lost)
+
+
+def test_a_pipeline_that_was_given_up_before_it_began_is_ended_at_once(an_engine: LocalEngine) -> None:
+    with pytest.raises(TransientFault, match="told to abandon"):
+        an_engine.run("reconstruction", an_input(iterations=100_000), given_up=lambda: True)
