@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    StringConstraints,
+)  # fmt: skip
 
 from dicomnode.errors import ConfigurationError
 
@@ -17,6 +27,31 @@ AETitle = Annotated[
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$)({_LABEL}\.)*(?!\d+\.?$){_LABEL}\.?")  # a number at the end is no name
+
+
+def _host(text: str) -> str:
+    """Return a host as it is written. Raises ValueError for what can be neither an address nor a name (RFC 1123)."""
+    try:
+        ip_address(text)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(text):
+            raise ValueError("is neither an address nor the name of a host; write for example 10.0.0.5") from None
+    return text
+
+
+def _condition(value: object) -> object:
+    """Return what a rule compares an attribute with: text, or a list of texts. Numbers are compared as text, too."""
+    values = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float) for one in values):
+        raise ValueError('is compared as text; write "words", or a list of which any may hold: ["words", "others"]')
+    texts = tuple(str(one) for one in values)
+    return texts if isinstance(value, list | tuple) else texts[0]
+
+
+Host = Annotated[str, AfterValidator(_host)]
+Condition = Annotated[str | tuple[str, ...], BeforeValidator(_condition)]
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]  # part of a file's name
 
 
@@ -38,7 +73,7 @@ class NodeSettings(Section):
     """[node]: who we are, where we listen, where the data lie."""
 
     ae_title: AETitle = "DICOMNODE"
-    host: str = "127.0.0.1"  # an address of this machine to listen on
+    host: Host = "127.0.0.1"  # an address of this machine to listen on
     port: Port = 11112
     data_dir: Path = Path("./data")  # spool, journal, outbox; one running node per folder
     journal: str | None = None  # address of a PostgreSQL database, in place of a file in data_dir
@@ -67,7 +102,7 @@ class PeerSettings(Section):
 
     name: str
     ae_title: AETitle
-    host: str | None = None
+    host: Host | None = None
     port: Port | None = None  # where its Storage Commitment reports go
     tls: bool = False  # of those reports
     user: str | None = None  # set: it must say who it is (User Identity Negotiation, PS3.7 D.3.3.7)
@@ -79,7 +114,7 @@ class DestinationSettings(Section):
 
     name: str
     ae_title: AETitle
-    host: str
+    host: Host
     port: Port
     tls: bool = False
     keep_private: bool = False  # send denoised projections with the camera's private elements in place of plain ones
@@ -111,7 +146,7 @@ class RuleSettings(Section):
     """[[rules]]: which studies go through which pipeline to which destinations; the first that matches wins."""
 
     name: str
-    when: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    when: Mapping[str, Condition] = Field(default_factory=dict)
     pipeline: PipelineName
     needs: tuple[Need, ...] = ()  # besides something that the pipeline can work on
     fetch: tuple[FetchSettings, ...] = ()
@@ -154,7 +189,7 @@ class UserSettings(Section):
 class WebSettings(Section):
     """[web]: the status page; port 0 turns it off."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     auth: Literal["none", "password", "proxy"] = "none"
     users: tuple[UserSettings, ...] = ()
@@ -185,7 +220,7 @@ class AuditSettings(Section):
 class MailSettings(Section):
     """[notify.mail]: the mail server, and who is told."""
 
-    host: str
+    host: Host
     port: Port = 587
     starttls: bool = True
     user: str | None = None

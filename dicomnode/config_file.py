@@ -20,9 +20,10 @@ from dicomnode.config import (
     WebSettings,
     is_loopback,
 )
-from dicomnode.config_lines import key_lines, line_of, told
+from dicomnode.config_lines import key_lines, line_of, told, told_syntax
 from dicomnode.errors import ConfigurationError
 
+_BEGINS_WITH_KEY = re.compile(r"[a-z]\w*(\.\w+)+")
 DEFAULT_PATHS = (Path("/etc/dicomnode/config.toml"), Path("config.toml"))
 
 
@@ -53,7 +54,7 @@ def load(path: Path | None) -> Config:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: is not valid TOML: {error}") from None
+        raise ConfigurationError(told_syntax(path, text, error)) from None
     lines = key_lines(text)
     try:
         config = Config.model_validate(document)
@@ -66,6 +67,17 @@ def load(path: Path | None) -> Config:
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return config
+
+
+def placed(path: Path | None, error: ConfigurationError) -> ConfigurationError:
+    """Return a mistake that was found after reading as one that names file and line; its text begins with its key."""
+    found = _BEGINS_WITH_KEY.match(str(error))
+    if path is None or found is None:
+        return error
+    location = tuple(int(part) if part.isdigit() else part for part in found[0].split("."))
+    if location[0] not in Config.model_fields:
+        return error
+    return ConfigurationError(f"{path}:{line_of(key_lines(path.read_text('utf-8')), location)}: {error}")
 
 
 def cross_mistakes(config: Config) -> list[tuple[tuple[str | int, ...], str]]:

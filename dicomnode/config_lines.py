@@ -53,9 +53,19 @@ def told(path: Path, lines: Lines, item: Any, model: type[BaseModel]) -> str:
         message = f"unknown key; {_known_keys(location, model)}"
     elif item["type"] == "missing":
         message = "is missing and has no default; add it"
+    elif item["type"] == "value_error":  # in our own words
+        message = f"{item['ctx']['error']} (found {item['input']!r})"
     else:
         message = f"{item['msg']} (found {item['input']!r})"
     return f"{path}:{line_of(lines, location)}: {key}: {message}"
+
+
+def told_syntax(path: Path, text: str, error: ValueError) -> str:
+    """Return what tomllib says of a file that is no TOML in the form of all other mistakes."""
+    words, _, place = str(error).partition(" (at ")
+    found = re.match(r"line (\d+), column (\d+)", place)  # else at the end of the document
+    line, column = (found[1], f", column {found[2]}") if found else (max(len(text.splitlines()), 1), "")
+    return f"{path}:{line}: is not valid TOML: {words}{column}; mend this line or the one before it"
 
 
 def _known_keys(location: Location, model: Any) -> str:

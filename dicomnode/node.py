@@ -144,7 +144,7 @@ class Node:
         self.outbox = Outbox(self.journal, Spool(self.folder.derived), lambda: self.config.keep_private)
         self.engine = engine_of(self.config.engine, node_version())
         self._started_at = now_utc()
-        self._receiver = self._make_receiver(OpenAssociations())
+        self._receiver = self._make_receiver(OpenAssociations(lambda: self._road.association_ended()))
         self._watch = Watch(
             lambda: self.config, self.journal, self.outbox, self._receiver.spool, self._open_associations,
             node_version(),
@@ -297,7 +297,10 @@ class Node:
         self.config = config
         set_level(config.log.level)
         self._listener.admit(config.known_peers)
-        self._road.renew()
+        try:
+            self._road.renew()
+        except TransientFault as error:
+            log.error("what waits for a destination keeps to its former schedule", error=str(error))
         self._watch.renew()
         self._watch.application(EventType.SOFTWARE_CONFIGURATION)
 

@@ -86,7 +86,7 @@ class Road:
 
     def renew(self) -> None:
         """Take over the configuration as it is now; what runs at this moment ends as it was begun."""
-        before = set(self._errands)
+        before, settings = set(self._errands), self._named
         self._build()
         gone, new = before - set(self._errands), set(self._errands) - before
         for name in gone:
@@ -95,6 +95,9 @@ class Road:
             log.info("what waits for a destination that is gone waits until it is back", destination=destination)
         for name in new:
             self._add(name)
+        for name, now in self._named.items():
+            if settings.get(name, now) != now:
+                self._outbox.hasten(name, now_utc())
 
     # --- what others call
 
@@ -104,6 +107,10 @@ class Road:
             return  # the look to come sees this one, too; to ask for each costs a tenth of a reception
         self._look_asked.set()
         self._wake("assemble", max(now_utc(), self._assembled_at + timedelta(seconds=ASSEMBLE_PAUSE_S)))
+
+    def association_ended(self) -> None:
+        """Look at once: a study may have waited for nothing else."""
+        self._wake("assemble")
 
     def wake_deliveries(self) -> None:
         """Look at once at what is to be sent."""
@@ -132,9 +139,9 @@ class Road:
         self._promiser = Promiser(
             Promises(self._journal, receiver.spool), config.peers, self._report, now_utc, self._stopping
         )
-        named = {destination.name: destination for destination in config.destinations}
+        self._named = {destination.name: destination for destination in config.destinations}
         self._recorder = ReportRecorder(
-            self._commitments, named, now_utc, lambda destination: self._wake(f"deliver {destination}")
+            self._commitments, self._named, now_utc, lambda destination: self._wake(f"deliver {destination}")
         )
         self._errands: Mapping[str, Errand] = dict(
             errand for destination in config.destinations for errand in self._errands_for(destination, config)

@@ -54,13 +54,16 @@ class Wait:
     reason: str
     rule: str = ""
     fetch: tuple[FetchSettings, ...] = ()
+    whole: bool = False  # only the Association is still open: look as soon as it has ended
 
 
 @dataclass(frozen=True)
 class Hold:
-    """Something is missing or flawed for good; a person must look."""
+    """Something is missing or flawed for good; a person must look. `rule` and `pipeline`: what it would follow."""
 
     reason: str
+    rule: str
+    pipeline: str
 
 
 @dataclass(frozen=True)
@@ -127,14 +130,17 @@ def _assess_rule(
             return Wait(max(quiet_at, now), words)
         if quiet and now >= deadline and not arrival.fetching & set(needs):
             missed = f"{_list(missing)} did not come by {_clock(deadline)}"
-            return Hold(f"{title}: have {_list(sorted(have))}; {missed}{told}")
+            return Hold(f"{title}: have {_list(sorted(have))}; {missed}{told}", rule.name, rule.pipeline)
         return Wait(max(deadline, quiet_at), words, rule.name, fetch)
     if flawed:
         if quiet:
-            return Hold(f"{title}: {flawed[0].header.flaw}")
+            return Hold(f"{title}: {flawed[0].header.flaw}", rule.name, rule.pipeline)
         return Wait(max(quiet_at, now), f"{title}: {flawed[0].header.flaw}; {_waiting_words(arrival, quiet_at)}")
     if _may_still_grow(rule, sources, arrival) and not quiet:
         return Wait(max(quiet_at, now), f"{title}: have {_list(sorted(have))}; {_waiting_words(arrival, quiet_at)}")
+    if arrival.being_sent and now < quiet_at:  # what else it brings is processed together with this
+        words = f"{title}: have {_list(sorted(have))}; {_waiting_words(arrival, quiet_at)}"
+        return Wait(quiet_at, words, rule.name, whole=True)
     reason = f"{title} holds: have {_list(sorted(have))} from {sources[0].calling_ae_title}"
     passed_over = why_not_projections([i.header for i in _usable(rule, arrival.instances) if matches(rule.when, i)])
     return _route(rule, sources, f"{reason}; {passed_over}" if passed_over else reason)

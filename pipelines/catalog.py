@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipelines.contract import NotNow, OptionValue, PipelineInput, PipelineResult
-from pipelines.networks.model_card import WeightsError
+from pipelines.networks.model_card import WeightsError, read_card
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,15 @@ class Pipeline:
     module: str
     options: str  # module:class, cheap to import; `of` checks what a rule says
     version: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network as its card names it; `sha256` is that of its weights."""
+
+    name: str
+    version: str
+    sha256: str
 
 
 PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
@@ -74,6 +83,19 @@ def files_of(name: str, options: Mapping[str, OptionValue]) -> Mapping[str, tupl
     """
     files: Mapping[str, tuple[Path, ...]] = _options(name, options).files()
     return files
+
+
+def model_of(name: str, options: Mapping[str, OptionValue]) -> Model | None:
+    """Return which model the pipeline of this name asks under these options; None if none.
+
+    Raises ValueError when there is no such pipeline or option, NotNow when the model's card is away.
+    """
+    files = files_of(name, options).get("models")
+    try:
+        card = read_card(files[0]) if files else None
+    except WeightsError as error:
+        raise NotNow(str(error)) from None
+    return Model(card.name, card.version, card.sha256) if card else None
 
 
 def warm_up(device: str = "auto", threads: int | None = None) -> str:

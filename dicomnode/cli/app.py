@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +18,8 @@ app = typer.Typer(
     help="A DICOM node for nuclear cardiology: receives SPECT studies, processes them, sends derived series to PACS.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # it would take the [[tables]] of the configuration for its own marks
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 
 ConfigOption = Annotated[
@@ -26,6 +29,24 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+def command_line() -> Any:
+    """Return the whole command line. Every command takes --config: a script need not know which ones read it."""
+    whole = typer.main.get_command(app)
+    commands = list(_commands(whole))
+    config = next(option for command in commands for option in command.params if option.name == "config")
+    unread = copy(config)
+    unread.expose_value, unread.help = False, "Taken by every command; this one reads no configuration."
+    for command in commands:
+        if all(option.name != "config" for option in command.params):
+            command.params.append(unread)
+    return whole
+
+
+def _commands(group: Any) -> Iterator[Any]:
+    for command in group.commands.values():
+        yield from _commands(command) if hasattr(command, "commands") else (command,)
 
 
 def config_path(option: Path | None) -> Path | None:

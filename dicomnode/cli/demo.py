@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,9 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import typer
-
 from dicomnode.cli.app import app
+from dicomnode.cli.folders import output_folder
 from dicomnode.cli.virtual import Kind, Settings, write_study
 from dicomnode.config import Config, DestinationSettings, NodeSettings, PeerSettings, RuleSettings, WebSettings
 from dicomnode.errors import TransientFault
@@ -38,7 +38,7 @@ _CORRECTION: Final = "attenuation_correction"
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where pictures, archive and the node's data go.")] = Path("out/demo"),
+    out: Annotated[Path, output_folder("Where pictures, archive and the node's data go.")] = Path("out/demo"),
 ) -> None:
     """Show both pipelines on a virtual patient: a low dose denoised, the full dose corrected for attenuation."""
     configure_logging("error", "console")
@@ -70,8 +70,8 @@ def demo(
     print(f"The pictures are in {out}; look at denoising.png, attenuation.png and the report pages.")
     print("To start the real service:")
     print("  1. edit config.toml (your camera under [[peers]], your PACS under [[destinations]])")
-    print("  2. dicomnode check --config config.toml")
-    print("  3. dicomnode serve --config config.toml     (as a system service: docs/install.md)")
+    print(f"  2. {_program()} check --config config.toml")
+    print(f"  3. {_program()} serve --config config.toml     (as a system service: docs/install.md)")
 
 
 @dataclass
@@ -252,6 +252,12 @@ def _compare(archive: _Archive, scanned: _Scanned, pictures: Path) -> None:
     for name, rows in (("denoising", denoising), ("attenuation", attenuation)):
         shown = [(words, path) for words, paths in rows for path in paths]
         save_comparison(title, shown, pictures / f"{name}.png")
+
+
+def _program() -> str:
+    """Return what a person writes to run this program again: its name where the shell finds it, else its path."""
+    found = shutil.which("dicomnode")
+    return "dicomnode" if found and Path(found).resolve() == Path(sys.argv[0]).resolve() else sys.argv[0]
 
 
 def _free_port() -> int:

@@ -9,14 +9,13 @@ import typer
 
 from dicomnode.cli.app import JsonOption
 from dicomnode.cli.evaluation import ModelsOption, RunOption, evaluate, refusals, show, show_run
+from dicomnode.cli.folders import output_folder
 from dicomnode.cli.processes import JobsOption, in_processes
 
 
 @evaluate.command("low-dose")
 def low_dose(
-    out: Annotated[
-        Path | None, typer.Option(help="Where tables.md and tables.json go; else they're printed only.")
-    ] = None,
+    out: Annotated[Path | None, output_folder("Where tables.md and tables.json go; else they're printed only.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort.")] = 1,
     patients: Annotated[int | None, typer.Option(min=2, help="Only so many of the 35 test patients.")] = None,
     jobs: JobsOption = 1,

@@ -12,11 +12,12 @@ from typing import Annotated, Protocol
 import typer
 
 from dicomnode.cli.app import app
+from dicomnode.cli.folders import output_folder
 
 evaluate = typer.Typer(help="The papers' tables on virtual patients; nothing in them is clinical evidence.")
 app.add_typer(evaluate, name="evaluate")
 
-RunOption = Annotated[Path, typer.Option(help="Where tables, figures and records go; the same command goes on there.")]
+RunOption = Annotated[Path, output_folder("Where tables, figures and records go; the same command goes on there.")]
 ModelsOption = Annotated[
     Path | None, typer.Option(help="A folder with a site's own models; else those that are shipped.")
 ]

@@ -11,13 +11,14 @@ import typer
 
 from dicomnode.cli.app import JsonOption
 from dicomnode.cli.evaluation import ModelsOption, evaluate, show
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import calibrate_guard, named_device, read_archive, training
 
 
 @evaluate.command("guard")
 def guard(
-    out: Annotated[Path, typer.Option(help="Where tables.md, tables.json and a record of each study go.")],
+    out: Annotated[Path, output_folder("Where tables.md, tables.json and a record of each study go.")],
     studies: Annotated[int, typer.Option(min=1, max=1000, help="Sound studies.")] = 200,
     damaged: Annotated[int, typer.Option(min=0, help="On so many of them every kind of damage is tried.")] = 20,
     model: Annotated[str, typer.Option(help="The denoiser, or the mu-map network.")] = "denoiser",
@@ -81,7 +82,7 @@ def _of_mu_maps(asked: _Asked) -> tuple[dict[str, object], str]:
 
 @training.command("guard")
 def thresholds(
-    data: Annotated[Path, typer.Option(help="Folder of studies of patients that the model was not trained on.")],
+    data: Annotated[Path, input_folder("Folder of studies of patients that the model was not trained on.")],
     models: Annotated[Path, typer.Option(help="The folder of the model whose card gets the thresholds.")],
     model: Annotated[str, typer.Option(help="The denoiser.")] = "denoiser",
     minutes: Annotated[float, typer.Option(min=0.01, help="Studies are taken until the time is up.")] = 20.0,

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.cli.pipelines import parsed_option
 from dicomnode.cli.training import training
 from dicomnode.errors import StudyUnsuitable
@@ -18,8 +19,8 @@ from dicomnode.errors import StudyUnsuitable
 
 @training.command("normal-limits")
 def normal_limits(
-    data: Annotated[Path, typer.Option(help="Folder of NM TOMO files of normal patients, searched to its depths.")],
-    out: Annotated[Path, typer.Option(help="The site's folder of limits; a rule's option normal_limits names it.")],
+    data: Annotated[Path, input_folder("Folder of NM TOMO files of normal patients, searched to its depths.")],
+    out: Annotated[Path, output_folder("The site's folder of limits; a rule's option normal_limits names it.")],
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the rule that the limits are for."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from enum import IntEnum
@@ -31,8 +32,9 @@ from dicomnode.cli import (  # noqa: F401 - they add their commands
     studies,
     training,
 )
-from dicomnode.cli.app import app
+from dicomnode.cli.app import command_line
 from dicomnode.errors import ConfigurationError, InstanceRejected, StudyUnsuitable, TransientFault
+from dicomnode.telemetry import configure_logging
 
 
 class ExitStatus(IntEnum):
@@ -48,8 +50,13 @@ class ExitStatus(IntEnum):
 
 def main() -> None:
     """Run the command line and end the process with the exit status of what happened."""
+    configure_logging("warning", "auto")  # to stderr; what runs long sets it up once more, as it is configured
     try:
         status = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough: `dicomnode check | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ExitStatus.OK
     except Exception:  # noqa: BLE001 - the command line's outer wall: the shell is told 70, a developer the rest
         traceback.print_exc()
         status = ExitStatus.INTERNAL_ERROR
@@ -59,8 +66,12 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command; errors become a sentence on stderr and an exit status."""
     try:
-        app(args=arguments, prog_name="dicomnode", standalone_mode=False)
+        command_line()(args=arguments, prog_name="dicomnode", standalone_mode=False)
         return ExitStatus.OK
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # the parser's own end of it
+            raise BrokenPipeError from None
+        raise
     except TyperException as error:
         error.show()  # type: ignore[attr-defined] # every error of the parser has it
         return ExitStatus.USAGE

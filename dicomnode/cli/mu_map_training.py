@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.cli.mu_map_folder import read_pairs
 from dicomnode.cli.training import chosen_budget, named_device, shown_training, training
 from dicomnode.errors import StudyUnsuitable
@@ -33,12 +34,12 @@ class MapModel(Enum):
 def mu_map(
     data: Annotated[
         Path,
-        typer.Option(
-            help="Folder of NM TOMO or uncorrected RECON TOMO with a CT or an attenuation map in the same frame of "
+        input_folder(
+            "Folder of NM TOMO or uncorrected RECON TOMO with a CT or an attenuation map in the same frame of "
             "reference, or of pairs made before (.npz); searched to its depths."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Where weights, model card, curves, checkpoints and pairs go.")],
+    out: Annotated[Path, output_folder("Where weights, model card, curves, checkpoints and pairs go.")],
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train for so long; 60 unless said (paper: 100 epochs).")
     ] = None,

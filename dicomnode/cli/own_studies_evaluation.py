@@ -12,6 +12,7 @@ import typer
 
 from dicomnode.cli.app import JsonOption
 from dicomnode.cli.evaluation import ModelsOption, evaluate, show
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import read_archive
 from dicomnode.errors import StudyUnsuitable
@@ -21,8 +22,8 @@ DOSES = "0.5,0.25,0.125"
 
 @evaluate.command("own-studies")
 def own_studies(
-    data: Annotated[Path, typer.Option(exists=True, help="A NM TOMO or GATED TOMO file, or a folder of them.")],
-    out: Annotated[Path, typer.Option(help="Where tables.md, tables.json and figures go.")],
+    data: Annotated[Path, input_folder("A NM TOMO or GATED TOMO file, or a folder of them.")],
+    out: Annotated[Path, output_folder("Where tables.md, tables.json and figures go.")],
     doses: Annotated[
         list[str], typer.Option(help=f"Shares of the full counts, {DOSES} unless said; may be given again.")
     ] = [DOSES],  # noqa: B006 - typer reads it, nobody changes it

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dicomnode.cli.app import ConfigOption, app, load_config
+from dicomnode.cli.folders import output_folder
 from dicomnode.errors import StudyUnsuitable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run_pipeline(
         list[Path],
         typer.Argument(metavar="INPUT...", help="DICOM files, or folders of them; a CT of the same study too."),
     ],
-    out: Annotated[Path, typer.Option(help="Where the derived instances and result.json go.")],
+    out: Annotated[Path, output_folder("Where the derived instances and result.json go.")],
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option.")] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -26,7 +26,13 @@ def reload(config: ConfigOption = None) -> None:
 
     lock = DataFolder.of(settings.node).lock
     before = _facts(running(lock), lock)
-    os.kill(before["pid"], signal.SIGHUP)
+    try:
+        os.kill(before["pid"], signal.SIGHUP)
+    except PermissionError:
+        raise ConfigurationError(
+            f"process {before['pid']}, the node, may not be told by this user: run it as the node's user"
+            " (sudo -u dicomnode dicomnode reload)"
+        ) from None
     if before.get("role") == "standby":
         print("this node is a standby; it takes the file over when its turn comes")
         return

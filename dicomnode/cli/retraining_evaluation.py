@@ -10,6 +10,7 @@ import typer
 
 from dicomnode.cli.app import JsonOption
 from dicomnode.cli.evaluation import evaluate, show
+from dicomnode.cli.folders import output_folder
 from dicomnode.cli.processes import JobsOption, in_processes
 from dicomnode.cli.training import shown_training
 from dicomnode.errors import StudyUnsuitable
@@ -17,7 +18,7 @@ from dicomnode.errors import StudyUnsuitable
 
 @evaluate.command("retraining")
 def retraining(
-    out: Annotated[Path, typer.Option(help="Where the site's networks, tables.md and tables.json go.")],
+    out: Annotated[Path, output_folder("Where the site's networks, tables.md and tables.json go.")],
     minutes: Annotated[float, typer.Option(min=0.01, help="Each training takes so long.")] = 15.0,
     train: Annotated[int, typer.Option(min=2, help="The site's patients to learn from.")] = 40,
     test: Annotated[int, typer.Option(min=2, help="The site's patients to test on.")] = 16,

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicomnode.cli.app import JsonOption, app
 from dicomnode.cli.evaluation import refusals, show_run
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.cli.mu_map_folder import read_pairs
 from dicomnode.cli.processes import in_processes
 from dicomnode.cli.training import named_device
@@ -30,9 +31,9 @@ _TOLD_SHARE = 0.25  # of a training: how often it is told of where there is no t
 @app.command()
 def search(
     budget: Annotated[int, typer.Option(min=1, help="How many trainings; the paper: 215.")],
-    out: Annotated[Path, typer.Option(help="Where journal, tables, figure and the best model go; goes on there.")],
+    out: Annotated[Path, output_folder("Where journal, tables, figure and the best model go; goes on there.")],
     data: Annotated[
-        Path | None, typer.Option(help="Folder as for `train mu-map`; without it virtual scans are made in OUT/pairs.")
+        Path | None, input_folder("Folder as for `train mu-map`; without it virtual scans are made in OUT/pairs.")
     ] = None,
     scans: Annotated[
         int | None,

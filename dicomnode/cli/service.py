@@ -6,12 +6,16 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dicomnode.cli.app import ConfigOption, JsonOption, app, config_path, load_config
+from dicomnode.cli.models import in_words, models_of
 from dicomnode.config import Config
-from dicomnode.errors import TransientFault
+from dicomnode.config_file import placed
+from dicomnode.errors import ConfigurationError, TransientFault
 from dicomnode.telemetry import configure_logging
 
 
@@ -37,14 +41,15 @@ def serve(config: ConfigOption = None) -> None:
 def check(config: ConfigOption = None) -> None:
     """Read and validate the configuration and print it as it takes effect."""
     settings = usable_config(config)
-    if settings.tls is not None:
-        from dicomnode.network.tls import server_context
+    with _placed(config):
+        if settings.tls is not None:
+            from dicomnode.network.tls import server_context
 
-        server_context(settings.tls)
-    if settings.node.journal is not None:
-        from dicomnode.store.postgres import connect
+            server_context(settings.tls)
+        if settings.node.journal is not None:
+            from dicomnode.store.postgres import connect
 
-        connect(settings.node.journal).dispose()  # whether it could be used; nobody is asked for anything
+            connect(settings.node.journal).dispose()  # whether it could be used; nobody is asked for anything
     json.dump(settings.model_dump(mode="json"), sys.stdout, indent=2)
     print()
 
@@ -56,21 +61,20 @@ def status(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps(facts))
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"{facts['ae_title']} at {facts['host']}:{facts['port']} is {_in_words(facts)}")
+    print(f"{facts['ae_title']} at {facts['host']}:{facts['port']} is {_in_words(facts)}")
     if facts["trouble"]:
-        console.print(f"  {facts['trouble']}")
+        print(f"  {facts['trouble']}")
     for state, number in facts["studies"].items():
-        console.print(f"  {state:<11} {number}")
+        print(f"  {state:<11} {number}")
     for destination, number in facts["queues"]["deliveries"].items():
-        console.print(f"  waiting for {destination}: {number}")
+        print(f"  waiting for {destination}: {number}")
     for destination, number in facts["queues"]["commitments"].items():
-        console.print(f"  not yet committed by {destination}: {number}")
-    console.print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
+        print(f"  not yet committed by {destination}: {number}")
+    print(f"  engine {facts['engine']['kind']} on {facts['engine']['device']}; free disk {facts['free_gb']} GB")
+    for model in facts["models"]:
+        print(f"  {in_words(model)}")
     if facts["engine"]["trouble"]:
-        console.print(f"  studies wait: {facts['engine']['trouble']}")
+        print(f"  studies wait: {facts['engine']['trouble']}")
 
 
 def _in_words(facts: dict[str, Any]) -> str:
@@ -99,7 +103,7 @@ def _status(settings: Config) -> dict[str, Any]:
                 counts = stores.journal.counts()
                 waiting |= stores.outbox.waiting()
                 unpromised |= stores.outbox.waiting(DeliveryState.UNCOMMITTED)
-    except TransientFault as error:  # whether the node is up can be told all the same
+    except (TransientFault, ConfigurationError) as error:  # whether the node is up can be told all the same
         trouble = str(error)
     place = folder.root if folder.root.exists() else folder.root.absolute().parent
     return {
@@ -124,28 +128,28 @@ def _status(settings: Config) -> dict[str, Any]:
             "device": settings.engine.device,
             "trouble": (process or {}).get("engine", ""),
         },
-        "models": [],
+        "models": models_of(settings.rules),
     }
 
 
 def usable_config(option: Path | None) -> Config:
     """Return the configuration that takes effect. Raises ConfigurationError, also for what only the node can tell."""
     settings = load_config(option)
+    from dicomnode.engine.cluster import check_engine
+    from dicomnode.engine.local import check_rules
     from dicomnode.objects.keywords import rule_keywords
 
-    _check_engine(settings, option)
-    rule_keywords(settings.rules)
+    with _placed(option):
+        check_rules(settings.rules)
+        check_engine(settings.engine)
+        rule_keywords(settings.rules)
     return settings
 
 
-def _check_engine(settings: Config, option: Path | None) -> None:
-    """Raise ConfigurationError for what only the engine can tell, rather than let studies find out."""
-    from dicomnode.engine.cluster import check_engine
-    from dicomnode.engine.local import check_rules
-    from dicomnode.errors import ConfigurationError
-
+@contextmanager
+def _placed(option: Path | None) -> Iterator[None]:
+    """Tell also of what is found after reading in which line of which file it stands."""
     try:
-        check_rules(settings.rules)
-        check_engine(settings.engine)
+        yield
     except ConfigurationError as error:
-        raise ConfigurationError(f"{config_path(option)}: {error}") from None
+        raise placed(config_path(option), error) from None

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicomnode.cli.app import app
+from dicomnode.cli.folders import output_folder
 from dicomnode.cli.processes import JobsOption, use_one_thread
 from dicomnode.cli.virtual import STATES, Kind, Member, Settings, Written, write_study
 
@@ -52,7 +53,7 @@ class Order:
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Where the studies go; the truth goes to truth/ in it.")],
+    out: Annotated[Path, output_folder("Where the studies go; the truth goes to truth/ in it.")],
     patients: Annotated[
         int | None,
         typer.Option(min=1, max=100_000, help="How many virtual patients; a cohort's own number if not said."),

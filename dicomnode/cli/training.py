@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dicomnode.cli.app import app
+from dicomnode.cli.folders import input_folder, output_folder
 from dicomnode.errors import StudyUnsuitable
 
 training = typer.Typer(help="Train a network; goes on where an interrupted training stopped.", no_args_is_help=True)
@@ -32,8 +33,8 @@ class Model(Enum):
 
 @training.command()
 def denoiser(
-    data: Annotated[Path, typer.Option(help="Folder of NM TOMO or GATED TOMO files, searched to its depths.")],
-    out: Annotated[Path, typer.Option(help="Where weights, model card, curves and checkpoints go.")],
+    data: Annotated[Path, input_folder("Folder of NM TOMO or GATED TOMO files, searched to its depths.")],
+    out: Annotated[Path, output_folder("Where weights, model card, curves and checkpoints go.")],
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="Train for so long; 60 unless said (paper: 50 epochs).")
     ] = None,

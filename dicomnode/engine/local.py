@@ -166,7 +166,7 @@ def check_rules(rules: Sequence[RuleSettings]) -> None:
         try:
             catalog.check_options(rule.pipeline, rule.options)
         except ValueError as error:
-            raise ConfigurationError(f"rules.{index} ({rule.name}): {error}") from None
+            raise ConfigurationError(f"rules.{index}.options: {error} (rule {rule.name!r})") from None
 
 
 def prepare_child(node_pid: int) -> None:

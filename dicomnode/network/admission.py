@@ -20,6 +20,7 @@ HALF_OPEN = 128
 REJECTIONS_EVERY_S = 60.0
 REJECTED_REMEMBERED = 1000
 SILENT_S = 1.0  # an Association that says nothing for so long may be ended to make room
+BETWEEN_IMAGES_S = 30.0  # one that has stored something: a camera may pause between its images
 ROOM_S = 1.5  # how long a newcomer waits for room
 
 
@@ -168,7 +169,8 @@ class Slots:
     """The Associations that are open, at most `limit`.
 
     When all slots are taken, the Association that has been silent longest makes room, first among those of the peer
-    that holds the most; one that is sending is never cut. If none is silent, the newcomer is rejected after a wait.
+    that holds the most; one that is sending is never cut, and one that has stored something not in a pause between two
+    images. If none is silent, the newcomer is rejected after a wait.
     """
 
     def __init__(self, limit: int) -> None:
@@ -176,6 +178,7 @@ class Slots:
         self._changed = threading.Condition()
         self._open: dict[DrivenAssociation, Guest] = {}
         self._busy: set[DrivenAssociation] = set()
+        self._stored: set[DrivenAssociation] = set()
 
     def __len__(self) -> int:
         with self._changed:
@@ -199,12 +202,18 @@ class Slots:
         with self._changed:
             self._open.pop(assoc, None)
             self._busy.discard(assoc)
+            self._stored.discard(assoc)
             self._changed.notify_all()
 
     def set_busy(self, assoc: DrivenAssociation, busy: bool) -> None:
         """Note whether we are at work on a request of this Association: then the silence is ours, not the peer's."""
         with self._changed:
             (self._busy.add if busy else self._busy.discard)(assoc)
+
+    def set_stored(self, assoc: DrivenAssociation) -> None:
+        """Note that the peer stored an instance over this Association."""
+        with self._changed:
+            self._stored.add(assoc)
 
     def drain(self, patience_s: float) -> None:
         """Wait until every Association has ended; silent ones are ended at once, all others after `patience_s`."""
@@ -234,6 +243,6 @@ class Slots:
             guest = self._open[assoc]
             return held[guest.calling_ae_title, guest.host], assoc.silent_s
 
-        silent = self._silent()
+        silent = [assoc for assoc in self._silent() if assoc not in self._stored or assoc.silent_s >= BETWEEN_IMAGES_S]
         if silent:
             max(silent, key=claim).interrupt("silent, and others need its place")

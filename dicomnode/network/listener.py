@@ -9,6 +9,7 @@ import errno
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,6 +28,7 @@ from dicomnode.network.server import AssociationServer
 from dicomnode.network.storage import Receive, serve_store
 from dicomnode.network.tls import RenewedContext
 from dicomnode.network.upper_layer import REQUESTED, DrivenAssociation
+from dicomnode.study import ReceivedInstance
 
 log = structlog.get_logger(__name__)
 
@@ -188,7 +190,7 @@ class Listener:
         self._slots.set_busy(assoc, True)
         try:
             if isinstance(message, C_STORE):
-                serve_store(assoc, context_id, message, guest, name, self._receive)
+                serve_store(assoc, context_id, message, guest, name, partial(self._keep, assoc))
             elif self._commitment is not None and isinstance(message, N_ACTION):
                 peer = reporting_peer(guest, self._peers)
                 answer_request(assoc, context_id, message, peer, self._commitment.asked)
@@ -198,6 +200,10 @@ class Listener:
                 assoc._serve_request(message, context_id)
         finally:
             self._slots.set_busy(assoc, False)
+
+    def _keep(self, assoc: DrivenAssociation, received: ReceivedInstance) -> None:
+        self._receive(received)
+        self._slots.set_stored(assoc)
 
 
 def _identity(assoc: DrivenAssociation) -> tuple[str, str]:

@@ -91,14 +91,14 @@ def _context(protocol: int, tls: TlsSettings) -> ssl.SSLContext:
         context.load_cert_chain(tls.certificate, tls.key, password="")  # asks nobody at a terminal
     except (ssl.SSLError, ValueError) as error:
         raise ConfigurationError(
-            f"[tls] certificate and key: {tls.certificate} and {tls.key} are no matching pair of PEM files ({error});"
+            f"tls.certificate and tls.key: {tls.certificate} and {tls.key} are no matching pair of PEM files ({error});"
             " give the certificate and the private key that belongs to it, without a passphrase"
         ) from error
     try:
         context.load_verify_locations(tls.ca)
     except (ssl.SSLError, ValueError) as error:
         raise ConfigurationError(
-            f"[tls] ca: {tls.ca} holds no PEM certificate ({error}); give the certificate of the CA"
+            f"tls.ca: {tls.ca} holds no PEM certificate ({error}); give the certificate of the CA"
         ) from error
     return context
 
@@ -108,5 +108,5 @@ def _require_readable(key: str, path: Path) -> None:
         path.open("rb").close()
     except OSError as error:
         raise ConfigurationError(
-            f"[tls] {key}: {path} can't be read ({error.strerror}); give a readable PEM file"
+            f"tls.{key}: {path} can't be read ({error.strerror}); give a readable PEM file"
         ) from error

@@ -32,7 +32,7 @@ def rule_keywords(rules: Iterable[RuleSettings]) -> frozenset[str]:
                 continue
             if plain not in _keywords():
                 raise ConfigurationError(
-                    f"rules.{index}.when.{name}: no DICOM attribute has this keyword{_hint(plain)}"
+                    f"rules.{index}.when.{name}: no DICOM attribute has this keyword; {_hint(plain)}"
                 )
             found.add(_keywords()[plain])
     return frozenset(found)
@@ -40,4 +40,6 @@ def rule_keywords(rules: Iterable[RuleSettings]) -> frozenset[str]:
 
 def _hint(plain: str) -> str:
     close = get_close_matches(plain, _keywords(), n=1)
-    return f"; did you mean {_keywords()[close[0]]}?" if close else ""
+    if close:
+        return f"did you mean {_keywords()[close[0]]}?"
+    return "write a keyword of the DICOM dictionary in small letters, such as series_description"

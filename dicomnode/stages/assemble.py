@@ -29,7 +29,7 @@ class Assembler:
     journal: Journal
     rules: Sequence[RuleSettings]
     quiet_s: float
-    is_sending: Callable[[str], bool]
+    is_sending: Callable[[str], bool]  # whoever asks is woken when that ends
     fetches: Fetches
     started_at: datetime  # quiet is counted from here at the earliest: what was sent while we were away is not known
 
@@ -41,6 +41,10 @@ class Assembler:
         uid = study.study_instance_uid
         decision = self._decision(study, now)
         match decision:
+            case Wait(reason=reason, whole=True):
+                if reason != study.reason:
+                    self.journal.set_waiting(study, study.next_at or now, reason)  # stays due: the next look may be it
+                return False
             case Wait(until, reason):
                 if decision.fetch:
                     wishes = [(fetch.need, fetch.source) for fetch in decision.fetch]
@@ -49,8 +53,10 @@ class Assembler:
                 return False
             case Ignore(reason):
                 moved = self.journal.decide(study, Event.NO_RULE, reason, now, next_at=None)
-            case Hold(reason):
-                moved = self.journal.decide(study, Event.INCOMPLETE, reason, now, next_at=None)
+            case Hold(reason, rule, pipeline):
+                moved = self.journal.decide(
+                    study, Event.INCOMPLETE, reason, now, rule=rule, pipeline=pipeline, next_at=None
+                )
             case Route():
                 moved = self.journal.decide(study, Event.WHOLE, decision.reason, now, **route_columns(decision, now))
         if moved:

@@ -66,8 +66,9 @@ class Deliverer:
 
     def _record(self, delivery: Delivery, report: SendReport) -> None:
         now = self.clock()
-        give_up = now >= delivery.created_at + timedelta(hours=self.destination.give_up_h)
-        again = retry_at(now, delivery.attempts + 1, self.destination.retry_s)
+        last_at = delivery.created_at + timedelta(hours=self.destination.give_up_h)
+        give_up = now >= last_at
+        again = min(retry_at(now, delivery.attempts + 1, self.destination.retry_s), last_at)
         self.outbox.record(delivery, report, again, give_up, now, self.destination.storage_commitment)
         log.info(
             "instance sent" if report.outcome is SendOutcome.DELIVERED else "instance not delivered",

@@ -26,11 +26,16 @@ _MAY_COMPLETE = (InstanceContent.PROJECTIONS, InstanceContent.RECONSTRUCTION)
 
 
 class OpenAssociations:
-    """Which Association is still sending to which study; a study is not quiet while one of them is open."""
+    """Which Association is still sending to which study; a study is not quiet while one of them is open.
 
-    def __init__(self) -> None:
+    `ended` is called when one has ended whose studies somebody asked about.
+    """
+
+    def __init__(self, ended: Callable[[], None] = lambda: None) -> None:
+        self._ended = ended
         self._lock = threading.Lock()
         self._studies: dict[str, set[str]] = defaultdict(set)
+        self._asked: set[str] = set()
 
     def sends(self, association: str, study_instance_uid: str) -> None:
         """Note that the Association brought an instance of the study."""
@@ -40,12 +45,19 @@ class OpenAssociations:
     def closed(self, association: str) -> None:
         """Note that the Association ended, in whichever way."""
         with self._lock:
-            self._studies.pop(association, None)
+            brought = self._studies.pop(association, set())
+            awaited = self._asked & brought
+            self._asked -= brought
+        if awaited:
+            self._ended()
 
     def is_sending(self, study_instance_uid: str) -> bool:
         """Tell whether an open Association brought instances of the study."""
         with self._lock:
-            return any(study_instance_uid in studies for studies in self._studies.values())
+            sending = any(study_instance_uid in studies for studies in self._studies.values())
+            if sending:
+                self._asked.add(study_instance_uid)
+            return sending
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def back_up(data: DataFolder, folder: Path, now: datetime, keep: int) -> Path:
     if data.database is not None:
         raise ConfigurationError(_BY_ITS_OWN)
     journal = data.journal
-    if not journal.is_file():
+    if not data.holds_journal():
         raise ConfigurationError(f"{journal}: there is no journal; no node has run on this folder yet")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     target = folder / f"journal-{now:%Y%m%dT%H%M%SZ}.sqlite"

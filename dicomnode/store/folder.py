@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -83,6 +85,14 @@ class DataFolder:
         flush_folder(self.root)
         return mark
 
+    def holds_journal(self) -> bool:
+        """Tell whether the journal's file is there. Raises ConfigurationError if this user may not work with it."""
+        with _allowed(self.root):
+            there = self.journal.is_file()
+            if there and not os.access(self.journal, os.R_OK | os.W_OK, effective_ids=True):
+                raise PermissionError
+        return there
+
     def is_used(self) -> bool:
         """Tell whether there are instances here, or a journal as a file."""
         instances = (path for folder in (self.spool, self.derived) for path in folder.rglob(f"*{SUFFIX}"))
@@ -140,9 +150,12 @@ def write_facts(lock: TextIO, facts: Mapping[str, object]) -> None:
 
 
 def running(path: Path) -> dict[str, object] | None:
-    """Return what the node that holds this lock says of itself; None if none is running."""
+    """Return what the node that holds this lock says of itself; None if none is running.
+
+    Raises ConfigurationError if this user may not read it.
+    """
     try:
-        with path.open("r", encoding="utf-8") as file:
+        with _allowed(path.parent), path.open("r", encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None
@@ -150,6 +163,26 @@ def running(path: Path) -> dict[str, object] | None:
                 return _facts(file.read())
     except FileNotFoundError:
         return None
+
+
+@contextmanager
+def _allowed(folder: Path) -> Iterator[None]:
+    """Turn the refusal of the system into a sentence: the data folder is for the node's own user alone."""
+    try:
+        yield
+    except PermissionError:
+        owner = _user(lambda: folder.stat().st_uid)
+        raise ConfigurationError(
+            f"node.data_dir: {folder} can't be read by {_user(os.geteuid)}:"
+            f" run it as the node's user (sudo -u {owner} dicomnode status)"
+        ) from None
+
+
+def _user(number: Callable[[], int]) -> str:
+    try:
+        return pwd.getpwuid(number()).pw_name
+    except (KeyError, OSError):  # no such user any more; a folder that can't even be looked at
+        return "dicomnode"
 
 
 def _facts(text: str) -> dict[str, object]:

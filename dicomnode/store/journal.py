@@ -19,6 +19,7 @@ from dicomnode.store.schema import instances, moves, studies
 from dicomnode.study import Event, Instance, Study, StudyState, next_state
 
 NODE = "node"
+_TURN = timedelta(seconds=60)  # a write may have waited so long for its turn; more is a clock that was set back
 
 
 class Journal:
@@ -160,6 +161,8 @@ class Journal:
         row = self._study_row(connection, uid)
         if row is None:
             raise InvariantBroken(f"a move of the unknown study {uid}")
+        if now < row["updated_at"] < now + _TURN:  # another thread looked at the clock later, and wrote sooner
+            now = row["updated_at"]
         before = StudyState(row["state"])
         after = next_state(before, event)
         values = {"state": after.value, "reason": reason, "updated_at": now, **changes}

@@ -35,7 +35,7 @@ def move(folder: DataFolder, now: datetime) -> Moved:
     """
     if folder.database is None:
         raise ConfigurationError("node.journal: names no database; set the address that the journal is to be moved to")
-    if not folder.journal.is_file():
+    if not folder.holds_journal():
         raise ConfigurationError(f"{folder.journal}: there is no journal to move")
     with take_lock(folder.root / "node.lock"), faults():
         source, target = open_database(folder.journal), open_database(folder.database)

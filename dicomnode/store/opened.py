@@ -40,7 +40,7 @@ def existing(folder: DataFolder) -> Iterator[Stores | None]:
 
 def _open(folder: DataFolder) -> Journal | None:
     if folder.database is None:
-        return Journal(open_database(folder.journal)) if folder.journal.is_file() else None
+        return Journal(open_database(folder.journal)) if folder.holds_journal() else None
     engine = connect(folder.database)
     with faults():
         there = is_of_today(engine, folder.database)

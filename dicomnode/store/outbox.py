@@ -227,6 +227,12 @@ class Outbox:
         with self._journal.transaction() as connection:
             connection.execute(_where_delivery(delivery).where(deliveries.c.state == waiting).values(**values))
 
+    def hasten(self, destination: str, now: datetime) -> None:
+        """Let all that waits for a destination be due: its address or its schedule is another one now."""
+        waits = (deliveries.c.destination == destination, deliveries.c.state == DeliveryState.WAITING.value)
+        with self._journal.transaction() as connection:
+            connection.execute(update(deliveries).where(*waits, deliveries.c.next_at > now).values(next_at=now))
+
     def settle(self, now: datetime) -> list[str]:
         """Close every delivering study of which nothing waits any more; returns their UIDs."""
         closed = []

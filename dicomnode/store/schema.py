@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
 from dicomnode.store import postgres
-from dicomnode.store.faults import faults
+from dicomnode.store.faults import faults, whole
 from dicomnode.store.migrations import bring_up
 
 
@@ -233,7 +234,7 @@ def open_database(where: Path | str) -> Engine:
     Raises ConfigurationError if a newer version of this program wrote it, TransientFault if it can't be reached.
     """
     engine = connect(where)
-    with faults():
+    with faults(), nullcontext() if isinstance(where, str) else whole(where):
         bring_up(engine, metadata, where)
     return engine
 

@@ -22,7 +22,7 @@ from dicomnode.engine.distributed import DistributedEngine
 from dicomnode.engine.local import LocalEngine
 from dicomnode.errors import TransientFault
 from dicomnode.node import node_version
-from pipelines.contract import Acquisition, PipelineInput
+from pipelines.contract import Acquisition, MapCandidate, MapSource, PipelineInput
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
 from tests.dicomnode.network.helpers import certificates
@@ -84,7 +84,8 @@ def measure(directory: Path, say: Callable[[str], None], sizes_mb: tuple[int, ..
 def _seconds(engine: Engine, size_mb: int) -> float:
     shape = (size_mb * 8, 128, 256)  # of 4 bytes each
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    refused = PipelineInput(Acquisition("1.2.3"), ct=Volume(values, VoxelGrid(shape, ANY_PLACE), Unit.HOUNSFIELD))
+    ct = MapCandidate(MapSource.CT, Volume(values, VoxelGrid(shape, ANY_PLACE), Unit.HOUNSFIELD))
+    refused = PipelineInput(Acquisition("1.2.3"), (ct,))
     times = []
     for _ in range(1 + TIMES):  # the first only warms up
         began = time.monotonic()

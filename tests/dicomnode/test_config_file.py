@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dicomnode.config import Config
-from dicomnode.config_file import find, load
+from dicomnode.config_file import find, load, placed
 from dicomnode.errors import ConfigurationError
 
 A_DESTINATION = '[[destinations]]\nname = "pacs"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = 4242\n'
@@ -71,7 +71,19 @@ def test_the_example_in_the_repository_is_valid() -> None:
         (A_CLUSTER.format("tcp://gpu:8786"), "config.toml:3: engine.scheduler: whoever reaches gpu could run programs"),
         (A_CLUSTER.format("gpu:8786"), "config.toml:3: engine.scheduler: String should match pattern"),
         ("[engine]\nstudies_at_once = 0\n", "config.toml:2: engine.studies_at_once: Input should be greater than"),
-        ("[node\n", "config.toml: is not valid TOML"),
+        ("[node\n", "config.toml:1: is not valid TOML: Expected"),
+        ("[node]\nport = [1\n", "config.toml:2: is not valid TOML: Unclosed array"),
+        ('[node]\nhost = ""\n', "config.toml:2: node.host: is neither an address nor the name of a host; write"),
+        ('[web]\nhost = "not a host"\n', "config.toml:2: web.host: is neither an address nor the name of a host"),
+        (
+            A_DESTINATION.replace("127.0.0.1", "300.1.1.1"),
+            "config.toml:4: destinations.0.host: is neither an address nor the name of a host",
+        ),
+        ('[[peers]]\nname = "s"\nae_title = "S"\nhost = ""\n', "config.toml:4: peers.0.host: is neither an address"),
+        (
+            A_DESTINATION + A_RULE + "when = { modality = true }\n",
+            "config.toml:10: rules.0.when.modality: is compared as text; write",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line_its_key_and_what_to_do(tmp_path: Path, text: str, line: str) -> None:
@@ -106,6 +118,37 @@ def test_a_standby_needs_a_postgresql_journal_and_nothing_else(tmp_path: Path) -
 def test_a_cluster_is_joined_by_mutual_tls_or_on_loopback(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
     assert load(tmp_path / "config.toml").engine.kind == "dask"
+
+
+@pytest.mark.parametrize(
+    "host", ["::1", "10.0.0.5", "pacs", "pacs.clinic.example", "fe80::1%eth0", "node_1", "3com.com"]
+)
+def test_hosts_are_addresses_or_names(tmp_path: Path, host: str) -> None:
+    (tmp_path / "config.toml").write_text(A_DESTINATION.replace("127.0.0.1", host))
+    assert load(tmp_path / "config.toml").destinations[0].host == host
+
+
+def test_numbers_in_a_condition_are_compared_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(A_DESTINATION + A_RULE + "when = { number_of_frames = 60, rows = [64, 128] }\n")
+    assert load(path).rules[0].when == {"number_of_frames": "60", "rows": ("64", "128")}
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("rules.0.when.modality: is wrong", "config.toml:10: rules.0.when.modality: is wrong"),
+        ("rules.0.options: is wrong", "config.toml:6: rules.0.options: is wrong"),
+        ("destinations.0: is wrong", "config.toml:1: destinations.0: is wrong"),
+        ("something else. is wrong", "something else. is wrong"),
+        ("some.thing is wrong", "some.thing is wrong"),
+    ],
+)
+def test_a_mistake_that_was_found_after_reading_is_given_its_line(tmp_path: Path, found: str, told: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(A_DESTINATION + A_RULE + 'when = { modality = "NM" }\n')
+    assert str(placed(path, ConfigurationError(found))).replace(str(path), "config.toml") == told
+    assert str(placed(None, ConfigurationError(found))) == found
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -47,8 +47,16 @@ def decide(
     return assess([a_rule()] if rules is None else rules, arrival, after(at), QUIET_S)
 
 
-def test_projections_that_are_whole_are_routed_at_once_even_while_the_peer_still_sends() -> None:
-    route = decide(projections(), sent=True)
+def test_projections_that_are_whole_wait_for_the_end_of_the_association_but_no_longer_than_for_quiet() -> None:
+    waiting = decide(projections(), sent=True, at=29)
+    assert isinstance(waiting, Wait)
+    assert waiting.whole
+    assert "a peer is still sending" in waiting.reason
+    assert isinstance(decide(projections(), sent=True, at=30), Route)
+
+
+def test_projections_that_are_whole_are_routed_at_once_when_nobody_sends() -> None:
+    route = decide(projections())
     assert isinstance(route, Route)
     assert route.sources == ("1.2.3",)
     assert route.destinations == ("pacs",)

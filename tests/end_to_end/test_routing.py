@@ -9,10 +9,11 @@ import pytest
 from pydicom import dcmread
 
 from tests.conftest import StartNode
-from tests.peers import dcmtk
+from tests.peers import dcmtk, scanner
 from tests.peers.geometry import place
 from tests.peers.node import Node, Settings, destination
 from tests.peers.orthanc import Orthanc
+from tests.peers.process import free_port
 from tests.peers.studies import (
     HEART_LPS_MM,
     PIXEL_MM,
@@ -45,6 +46,27 @@ def test_real_objects_that_are_not_for_us_are_accepted_and_ignored(plain_node: N
     file = real_file(name)
     assert dcmtk.store(plain_node.port, [file]).accepted
     plain_node.wait_for(str(dcmread(file, stop_before_pixels=True).StudyInstanceUID), "IGNORED")
+
+
+def test_two_acquisitions_over_one_association_are_processed_once_and_together(
+    start_node: StartNode, tmp_path: Path
+) -> None:
+    nobody = destination(free_port())
+    node = start_node(Settings(destinations=[nobody], node={"quiet_s": 600}))
+    stress = StudyUids.from_seed("stress and rest", tmp_path)
+    files = [
+        write(small_tomo(uids, seed=7), tmp_path / f"{uids.instance}.dcm") for uids in (stress, stress.in_study("rest"))
+    ]
+    association = scanner.associate(node.port, files[0])
+    assert association.send_c_store(files[0]).Status == 0
+    node.wait_until(lambda: "still sending" in node.studies()[stress.study]["reason"], "the node to wait for more")
+    assert association.send_c_store(files[1]).Status == 0
+    association.release()
+    node.wait_for(stress.study, "DELIVERING")
+    moves = node.show(stress.study)["moves"]
+    assert [move["event"] for move in moves] == ["FIRST_INSTANCE", "WHOLE", "CLAIMED", "DERIVED"]
+    assert [move["at"] for move in moves] == sorted(move["at"] for move in moves)
+    assert len(node.derived(stress.study)) == 4
 
 
 def test_a_rule_can_tell_two_scanners_apart(start_node: StartNode, orthanc: Orthanc, tmp_path: Path) -> None:

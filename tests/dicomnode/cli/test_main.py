@@ -53,7 +53,30 @@ def test_a_rule_with_a_keyword_that_dicom_does_not_know_ends_with_78(
         f'[[rules]]\nname = "r"\npipeline = "reconstruction"\ndestinations = ["pacs"]\nwhen = {{ {keyword} = "x" }}\n'
     )
     assert run(["check", "--config", str(bad)]) == 78
-    assert f"rules.0.when.{keyword}: no DICOM attribute has this keyword" in capsys.readouterr().err
+    assert f"{bad}:10: rules.0.when.{keyword}: no DICOM attribute has this keyword; " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            '[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "h"\nport = 1\n[[rules]]\nname = "r"\n'
+            'pipeline = "reconstruction"\ndestinations = ["pacs"]\n[rules.options]\nturns = 4\n',
+            "bad.toml:10: rules.0.options: there is no option turns; there are",
+        ),
+        (
+            '[tls]\ncertificate = "/nowhere/c.pem"\nkey = "/nowhere/k.pem"\nca = "/nowhere/ca.pem"\n',
+            "bad.toml:2: tls.certificate: /nowhere/c.pem can't be read (No such file or directory); give a readable",
+        ),
+    ],
+)
+def test_what_only_other_parts_can_tell_is_given_its_line_too(
+    tmp_path: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text(text)
+    assert run(["check", "--config", str(bad)]) == 78
+    assert told in capsys.readouterr().err
 
 
 def test_check_prints_the_configuration_as_it_takes_effect(a_config: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +137,7 @@ def test_run_takes_the_ct_of_the_same_study_and_leaves_out_a_reconstruction_besi
         row["kind"] for row in result["derived"]
     }
     told = [finding["text"] for finding in result["findings"] if "the CT of series" in finding["text"]]
-    assert told == ["the CT of series 2 (CT for AC), 6 slices is used"]
+    assert told == ["the rule asks for it (map = ct): the CT of series 2 (CT for AC), 6 slices is used"]
 
 
 def test_run_on_what_is_no_projection_set_ends_with_65_and_says_what_was_found(

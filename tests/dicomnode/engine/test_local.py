@@ -151,7 +151,7 @@ def a_rule(**changes: object) -> RuleSettings:
 
 def test_a_rule_that_asks_for_an_option_the_pipeline_lacks_is_refused_before_the_node_starts() -> None:
     check_rules([a_rule(options={"iterations": 4})])
-    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): there is no option turns"):
+    with pytest.raises(ConfigurationError, match=r"rules\.0\.options: there is no option turns"):
         check_rules([a_rule(options={"turns": 4})])
     with pytest.raises(ConfigurationError, match="must be whole and positive"):
         check_rules([a_rule(options={"subsets": 0})])
@@ -166,7 +166,7 @@ def test_a_correction_by_ct_alone_asks_for_no_networks(tmp_path: Path) -> None:
 
 def test_a_rule_that_asks_for_a_model_that_is_not_there_is_refused_before_the_node_starts(tmp_path: Path) -> None:
     rule = a_rule(pipeline="denoising", options={"models": str(tmp_path)})
-    with pytest.raises(ConfigurationError, match=r"rules\.0 \(all\): .*denoiser\.json: there is no such model card"):
+    with pytest.raises(ConfigurationError, match=r"rules\.0\.options: .*denoiser\.json: there is no such model card"):
         check_rules([rule])
 
 

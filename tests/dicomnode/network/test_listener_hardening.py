@@ -17,8 +17,8 @@ from pynetdicom.dimse_primitives import C_FIND, N_EVENT_REPORT
 
 from dicomnode.config import PeerSettings, TlsSettings
 from dicomnode.errors import ConfigurationError
+from dicomnode.network import admission, upper_layer
 from dicomnode.network import listener as listener_module
-from dicomnode.network import upper_layer
 from dicomnode.network.admission import HALF_OPEN_PER_HOST
 from tests.dicomnode.network.helpers import (
     NM,
@@ -105,6 +105,24 @@ def test_an_association_that_is_sending_is_not_cut_to_make_room() -> None:
                 clients.enter_context(raw_association(listener.port))  # each makes an older silent one leave
                 assert store(scanner, nm_file()).Status == 0x0000
     assert len(inbox.received) == 3
+
+
+@pytest.mark.parametrize(("pause_s", "stays"), [(30.0, True), (0.0, False)])
+def test_a_camera_that_pauses_between_its_images_is_not_cut_to_make_room(
+    monkeypatch: pytest.MonkeyPatch, pause_s: float, stays: bool
+) -> None:
+    monkeypatch.setattr(admission, "SILENT_S", 0.0)
+    monkeypatch.setattr(admission, "BETWEEN_IMAGES_S", pause_s)
+    monkeypatch.setattr(admission, "ROOM_S", 0.3 if stays else 20.0)
+    inbox = Inbox()
+    with listening(inbox, max_associations=1) as listener, associated(listener.port) as camera:
+        assert store(camera, nm_file()).Status == 0x0000
+        with connection(listener.port, association_request()) as newcomer:
+            answer = read_pdu(newcomer)
+            assert answer[0] == (0x03 if stays else 0x02)  # A-ASSOCIATE-RJ or -AC
+            if stays:
+                assert store(camera, nm_file()).Status == 0x0000
+    assert len(inbox.received) == (2 if stays else 1)
 
 
 @pytest.mark.parametrize(

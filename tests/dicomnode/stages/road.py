@@ -69,7 +69,7 @@ class Road:
         self.journal = Journal(open_database(self.database or self.folder / "journal.sqlite"))
         self.spool = Spool(self.folder / "spool")
         self.outbox = Outbox(self.journal, Spool(self.folder / "derived"))
-        self.associations = OpenAssociations()
+        self.associations = OpenAssociations(self._wake)
         self.engine = FakeEngine(self.answers)
         self.woken = 0
         self.receiver = Receiver(self.journal, self.spool, self.associations, frozenset(), 0.0, 30, self._wake)
@@ -89,18 +89,23 @@ class Road:
         self.receiver.receive(received(file_bytes, association), self.now)
         return read_header(file_bytes).study_instance_uid
 
-    def process(self, file_bytes: bytes) -> str:
-        """Receive one instance, assemble its study and make one attempt; return the Study Instance UID."""
-        uid = self.receive(file_bytes)
+    def assemble(self) -> None:
+        """End the usual Association and look at the studies that are due."""
+        self.associations.closed("a1")
         self.assembler.run_once(self.now)
+
+    def process(self, file_bytes: bytes) -> str:
+        """Receive one instance over an Association of its own, assemble its study, and make one attempt."""
+        uid = self.receive(file_bytes)
+        self.assemble()
         self.processor.run_once(self.now)
         return uid
 
-    def deliver(self, *outcomes: SendOutcome | str) -> FakeSender:
+    def deliver(self, *outcomes: SendOutcome | str, to: DestinationSettings = PACS) -> FakeSender:
         """Send what is due, answered by `outcomes`; return the sender with what it sent."""
         paths = {self.outbox.spool.path(path): "" for path in self.outbox.spool.stored()}
         sender = FakeSender({path: str(dcmread(path).SOPInstanceUID) for path in paths}, list(outcomes))
-        Deliverer(self.outbox, PACS, sender, lambda: self.now, lambda: False).run_once(self.now)
+        Deliverer(self.outbox, to, sender, lambda: self.now, lambda: False).run_once(self.now)
         return sender
 
     def study(self, uid: str) -> Study:

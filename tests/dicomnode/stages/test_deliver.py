@@ -72,6 +72,25 @@ def test_a_destination_is_given_up_after_its_time(a_road: Road) -> None:
     assert a_road.study(uid).state is StudyState.FAILED
 
 
+def test_a_destination_is_given_up_at_its_time_and_not_at_the_attempt_after_it(a_road: Road) -> None:
+    uid = derived(a_road)
+    briefly = PACS.model_copy(update={"retry_s": (1.0,), "give_up_h": 0.001})
+    for second in (0, 1, 4):
+        a_road.now = after(second)
+        a_road.deliver("away", to=briefly)
+    assert {d.state for d in a_road.outbox.deliveries(uid)} == {DeliveryState.GIVEN_UP}
+    assert a_road.study(uid).state is StudyState.FAILED
+
+
+def test_what_waits_for_a_destination_is_due_at_once_when_that_was_changed(a_road: Road) -> None:
+    derived(a_road)
+    a_road.deliver("away")
+    a_road.now = after(1)
+    assert a_road.deliver().sent == []
+    a_road.outbox.hasten("pacs", a_road.now)
+    assert len(a_road.deliver(OK, OK).sent) == 2
+
+
 def test_one_destination_that_is_away_does_not_hold_up_another(a_road: Road) -> None:
     rule = a_road.rules[0].model_copy(update={"destinations": ("pacs", "archive")})
     a_road.assembler = replace(a_road.assembler, rules=[rule])

@@ -46,7 +46,7 @@ def test_a_passing_fault_is_tried_again_with_back_off_and_set_aside_after_three(
 
 def test_a_study_that_takes_the_node_down_is_set_aside_after_three_starts(a_road: Road) -> None:
     uid = a_road.receive(a_tomo())
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     for start in range(3):
         a_road.now = after(1000 * (start + 1))
         assert a_road.journal.claim(a_road.now, 60) is not None  # and here the power goes
@@ -57,7 +57,7 @@ def test_a_study_that_takes_the_node_down_is_set_aside_after_three_starts(a_road
 def test_a_stop_of_the_node_is_no_attempt(a_road: Road) -> None:
     a_road.answers.append(TransientFault("the engine is stopped"))
     uid = a_road.receive(a_tomo())
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     claim = a_road.journal.claim(a_road.now, 60)
     assert claim is not None
     a_road.stopping = True
@@ -86,7 +86,7 @@ def test_an_engine_that_is_away_because_the_node_stops_is_no_reason_to_wait(a_ro
             raise EngineAway("the engine is stopped")
 
     uid = a_road.receive(a_tomo())
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     replace(a_road.processor, engine=StoppedMeanwhile([])).run_once(a_road.now)
     study = a_road.study(uid)
     assert (study.state, study.attempts, study.next_at) == (StudyState.ROUTED, 0, a_road.now)
@@ -131,7 +131,7 @@ def test_an_unforeseen_error_fails_the_attempt_and_not_the_node(a_road: Road) ->
 def test_a_job_that_ran_twice_makes_no_second_series(a_road: Road) -> None:
     a_road.answers += [a_result(), a_result()]
     uid = a_road.receive(a_tomo())
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     lost = a_road.journal.claim(a_road.now, 60)
     assert lost is not None
     a_road.now = after(1000)
@@ -156,7 +156,7 @@ def test_a_late_instance_adds_its_own_derived_instances_and_repeats_none(a_road:
 def test_an_instance_that_comes_during_an_attempt_does_not_waste_it(a_road: Road) -> None:
     a_road.answers.append(a_result())
     uid = a_road.receive(a_tomo())
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     claim = a_road.journal.claim(a_road.now, 60)
     assert claim is not None
     a_road.receive(a_tomo(change=setting(SOPInstanceUID="1.2.3.99")))
@@ -171,15 +171,13 @@ CORRECTING = RuleSettings(name="ac", when={"modality": "NM"}, pipeline="attenuat
 def test_a_ct_of_the_study_goes_into_the_run_and_a_late_one_makes_it_run_again(tmp_path: Path) -> None:
     road = Road(tmp_path, rules=[CORRECTING], answers=[a_result(), a_result()])
     road.receive(acquisition(tmp_path).read_bytes())
-    road.associations.closed("a1")
     road.now = after(31)
-    road.assembler.run_once(road.now)
+    road.assemble()
     road.processor.run_once(road.now)
     for slice_file in ct(tmp_path):
         uid = road.receive(slice_file.read_bytes())
-    road.associations.closed("a1")
     road.now = after(70)
-    road.assembler.run_once(road.now)
+    road.assemble()
     road.processor.run_once(road.now)
     without, with_ct = road.engine.inputs
     assert without.maps == ()
@@ -210,9 +208,8 @@ def test_a_plain_reconstruction_never_looks_at_the_ct_and_runs_once(a_road: Road
     road.process(acquisition(tmp_path).read_bytes())
     for slice_file in ct(tmp_path):
         uid = road.receive(slice_file.read_bytes())
-    road.associations.closed("a1")
     road.now = after(31)
-    road.assembler.run_once(road.now)
+    road.assemble()
     road.processor.run_once(road.now)
     assert [given.maps for given in road.engine.inputs] == [()]
     assert road.study(uid).state is StudyState.DELIVERING

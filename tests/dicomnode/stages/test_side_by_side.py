@@ -69,7 +69,7 @@ def processor(a_road: Road, engine: SlowEngine) -> Processor:
 
 def routed(road: Road, number: int) -> str:
     uid = road.receive(a_tomo(change=setting(StudyInstanceUID=f"1.2.{number}", SOPInstanceUID=f"1.2.{number}.1.1")))
-    road.assembler.run_once(road.now)
+    road.assemble()
     return uid
 
 
@@ -127,8 +127,7 @@ def test_a_claim_that_is_worked_on_keeps_its_lease(a_road: Road, processor: Proc
     uid = routed(a_road, 1)
     a_road.receive(a_tomo(change=setting(StudyInstanceUID="1.2.1", SOPInstanceUID="1.2.1.1.2")))
     a_road.now = after(40)
-    a_road.associations.closed("a1")
-    a_road.assembler.run_once(a_road.now)
+    a_road.assemble()
     with ThreadPoolExecutor(1) as pool:
         attempt = pool.submit(processor.run_once, a_road.now)
         assert engine.began.acquire(timeout=60)

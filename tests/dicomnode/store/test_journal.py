@@ -157,6 +157,22 @@ def test_an_attempt_counts_from_its_claim_and_only_its_owner_may_end_it(a_journa
     assert state(a_journal) is StudyState.PROCESSING
 
 
+def test_a_story_does_not_run_backwards_when_a_thread_waited_for_its_turn(a_journal: Journal) -> None:
+    routed(a_journal)
+    claim = a_journal.claim(after(10.398), 60)
+    assert claim is not None
+    assert a_journal.end_attempt(claim, Event.ATTEMPT_FAILED, "lost", after(10.381), next_at=after(20))
+    assert [move.at for move in a_journal.moves("1.2")] == [NOON, NOON, after(10.398), after(10.398)]
+
+
+def test_a_clock_that_was_set_back_is_told_as_it_is(a_journal: Journal) -> None:
+    routed(a_journal)
+    claim = a_journal.claim(after(3600), 60)
+    assert claim is not None
+    assert a_journal.end_attempt(claim, Event.ATTEMPT_FAILED, "lost", after(10), next_at=after(20))
+    assert a_journal.moves("1.2")[-1].at == after(10)
+
+
 def test_the_most_urgent_study_is_claimed_first_and_none_before_its_time(a_journal: Journal) -> None:
     for number, (priority, due) in enumerate([(0, 0), (5, 0), (9, 100)]):
         a_journal.record_instance(an_instance(f"1.{number}.1", f"1.{number}", sha256=str(number) * 64), after(number))
