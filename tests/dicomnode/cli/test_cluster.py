@@ -20,12 +20,6 @@ COMMANDS = (["worker"], ["scheduler"], ["check"])
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - to be refused
 
 
-@pytest.fixture(autouse=True)
-def logging_of_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These commands set up logging for their process, which here is that of all tests."""
-    monkeypatch.setattr("dicomnode.cli.cluster.configure_logging", lambda *_: None)
-
-
 @pytest.fixture(scope="module")
 def circle(tmp_path_factory: pytest.TempPathFactory) -> TlsSettings:
     need_programs("openssl")
