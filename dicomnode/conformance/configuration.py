@@ -60,6 +60,7 @@ def _timeouts() -> tuple[tuple[str, float], ...]:
         ("From the connection to the A-ASSOCIATE-RQ (ARTIM)", listener.REQUEST_S),
         ("Silence on an accepted Association, between two requests", listener.IDLE_S),
         ("Silence on one after which it may be ended to make room, where all are taken", admission.SILENT_S),
+        ("The same, once an instance was stored over it", admission.BETWEEN_IMAGES_S),
         ("Until a newcomer is rejected where none makes room", admission.ROOM_S),
         ("Silence inside a PDU, in either role", upper_layer.STALL_S),
         ("One PDU from its first byte to its last, in either role", upper_layer.PDU_TIME_S),
