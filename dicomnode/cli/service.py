@@ -46,6 +46,10 @@ def check(config: ConfigOption = None) -> None:
             from dicomnode.network.tls import server_context
 
             server_context(settings.tls)
+        if settings.web.port:
+            from dicomnode.web.server import check_certificate
+
+            check_certificate(settings.web)
         if settings.node.journal is not None:
             from dicomnode.store.postgres import connect
 

@@ -20,6 +20,16 @@ _CONNECTIONS = 64
 _GRACE_S = 2
 
 
+def check_certificate(settings: WebSettings) -> None:
+    """Raise ConfigurationError if the page is to have a certificate, and it or its key can't be used."""
+    if settings.certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"web.certificate, web.key: can't be used ({error})") from error
+
+
 class PageServer:
     """Serves the page from `start` to `stop`."""
 
@@ -52,10 +62,8 @@ class PageServer:
 
     def start(self) -> None:
         """Listen; returns at once. Raises ConfigurationError if port or certificate can't be used."""
-        try:
-            self._config.load()
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError(f"web.certificate, web.key: can't be used ({error})") from error
+        check_certificate(self._settings)
+        self._config.load()
         if self._config.ssl is not None:
             self._config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         host, port = self._settings.host, self._settings.port

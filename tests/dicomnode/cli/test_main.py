@@ -68,6 +68,10 @@ def test_a_rule_with_a_keyword_that_dicom_does_not_know_ends_with_78(
             '[tls]\ncertificate = "/nowhere/c.pem"\nkey = "/nowhere/k.pem"\nca = "/nowhere/ca.pem"\n',
             "bad.toml:2: tls.certificate: /nowhere/c.pem can't be read (No such file or directory); give a readable",
         ),
+        (
+            '[web]\nport = 8443\ncertificate = "/nowhere/c.pem"\nkey = "/nowhere/k.pem"\n',
+            "bad.toml:3: web.certificate, web.key: can't be used ([Errno 2] No such file or directory)",
+        ),
     ],
 )
 def test_what_only_other_parts_can_tell_is_given_its_line_too(
