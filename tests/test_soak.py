@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
 from tests.peers.node import Node, Settings
 from tests.peers.process import PeerProcess
+from tests.soak import watch
 from tests.soak.judge import faults_of
 from tests.soak.picture import draw
 from tests.soak.watch import Sample, look, trends
@@ -85,3 +87,28 @@ def test_a_process_that_has_ended_holds_nothing_and_ends_no_soak(tmp_path: Path)
 def test_the_picture_of_a_run_is_drawn(tmp_path: Path) -> None:
     draw(an_hour(), KEPT_S, tmp_path / "soak.png")
     assert (tmp_path / "soak.png").stat().st_size > 10_000
+
+
+def test_a_folder_that_is_purged_while_it_is_looked_at_ends_no_soak(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studies = [tmp_path / "spool" / name for name in ("one", "two", "three")]
+    for study in studies:
+        study.mkdir(parents=True)
+        (study / "instance.dcm").write_bytes(b"x" * 2**20)
+    size_of = watch._size
+
+    def purged_meanwhile(path: Path) -> int:
+        for study in studies:
+            if study != path.parent:
+                rmtree(study, ignore_errors=True)
+        return size_of(path)
+
+    monkeypatch.setattr(watch, "_size", purged_meanwhile)
+    node = Node(tmp_path / "node", Settings())
+    node.data_dir, node.command = tmp_path / "spool", ["sleep", "100"]
+    PeerProcess.start(node)
+    try:
+        assert look(node, None, 0.0, 0).files_mb == 1.0
+    finally:
+        node.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -57,8 +57,9 @@ def look(node: Node, cluster: Cluster | None, began: float, studies: int) -> Sam
         for who, pids in holders.items()
         for what, measure in (("mb", memory_mb), ("files", _open_files), ("threads", _threads))
     }
-    journal_mb = sum(_size(path) for path in node.data_dir.glob("journal*")) / 2**20
-    files_mb = sum(_size(path) for path in node.data_dir.rglob("*")) / 2**20 - journal_mb
+    sizes = {path: _size(path) for path in _files_below(node.data_dir)}
+    journal_mb = sum(size for path, size in sizes.items() if path.name.startswith("journal")) / 2**20
+    files_mb = sum(sizes.values()) / 2**20 - journal_mb
     return Sample(
         at_s=time.monotonic() - began, files_mb=files_mb, journal_mb=journal_mb, studies=studies, **held
     )  # fmt: skip
@@ -109,8 +110,14 @@ def _threads(pid: int) -> float:
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files; os.walk passes over a folder that is purged in this moment, Path.rglob ends there."""
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
 def _size(path: Path) -> int:
     try:
-        return path.lstat().st_size if path.is_file() else 0
+        return path.lstat().st_size
     except FileNotFoundError:  # sent, purged or renamed in this moment
         return 0
