@@ -32,6 +32,7 @@ from pipelines.perfusion.options import AttenuationOptions
 from pipelines.physics.escape import escape_from
 from pipelines.quality.guard import judge
 from pipelines.quality.map_guard import (
+    ANATOMY_LIMITS,
     CHECKS,
     MEASURED_CHECKS,
     MEASURED_LIMITS,
@@ -279,10 +280,11 @@ def _factors(found: AttenuationMap, places_mm: Float, angles_deg: tuple[float, .
 def _guard(found: AttenuationMap, judged: Corrected, figures: dict[str, float]) -> tuple[Finding, ...]:
     if found.card is None:
         return judge(figures, MEASURED_LIMITS, MEASURED_CHECKS, why_untold(judged))
+    limits = {**found.card.thresholds, **ANATOMY_LIMITS}
     if len(found.members) > 1:
-        return judge(figures, found.card.thresholds, CHECKS, why_untold(judged))
+        return judge(figures, limits, CHECKS, why_untold(judged))
     alone = f"{found.card.name} is a single network: whether networks disagree about the map could not be asked"
-    findings = judge(figures, found.card.thresholds, MEASURED_CHECKS, why_untold(judged))
+    findings = judge(figures, limits, MEASURED_CHECKS, why_untold(judged))
     return (*findings, Finding(Verdict.PASS, alone))
 
 

@@ -16,7 +16,7 @@ from pipelines.contract import Acquisition, CardiacState, PatientSex, PipelineIn
 from pipelines.images import Projections, UnsuitableAcquisition
 from pipelines.networks.model_card import MU_MAP, checked_card
 from pipelines.physics.scatter import scatter_windows
-from pipelines.quality.map_guard import CHECKS
+from pipelines.quality.map_guard import LEARNED_FIGURES
 from pipelines.simulation.camera import CAMERAS
 from pipelines.simulation.cohort import StudySettings, make_study, plan_attenuation_cohort
 from pipelines.simulation.vendor import vendor_reconstruction
@@ -51,7 +51,7 @@ def calibrate_maps(
             continue
         patients += [patient] * len(found)
         runs += found
-    return Calibration(tuple(patients), tuple(runs), tuple(check.figure for check in CHECKS))
+    return Calibration(tuple(patients), tuple(runs), LEARNED_FIGURES)
 
 
 def _with_and_without_scatter(acquisition: Acquisition) -> list[Acquisition]:
@@ -74,7 +74,7 @@ def _run(model: str, models: Path, acquisition: Acquisition, device: str) -> Fig
     made = attenuation_correction.figures_in(
         attenuation_correction.run(PipelineInput(acquisition, options=options), device)
     )
-    return {check.figure: made.get(check.figure, float("nan")) for check in CHECKS}
+    return {figure: made.get(figure, float("nan")) for figure in LEARNED_FIGURES}
 
 
 def virtual_studies(seed: int, patients: int) -> Iterator[tuple[str, Acquisition]]:

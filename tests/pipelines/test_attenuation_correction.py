@@ -243,7 +243,7 @@ def test_the_network_is_named_with_its_weights_and_version(models: Path) -> None
     assert made.version == f"{catalog.PIPELINES['attenuation_correction'].version}+{card.sha256[:12]}"
     assert card.sha256 in dict(made.settings)["Weights"]
     assert "mean of 2 networks" in made.headline
-    assert catalog.version_of("attenuation_correction", {"map": "ct", "models": "/nowhere"}) == "1.1.0"
+    assert catalog.version_of("attenuation_correction", {"map": "ct", "models": "/nowhere"}) == "1.2.0"
 
 
 def test_a_vendors_reconstruction_alone_is_corrected_afterwards_and_the_limits_are_said_to_be_others(
@@ -301,7 +301,7 @@ def test_a_single_network_can_pass_and_the_report_says_what_could_not_be_asked(t
     assert not any("factor_spread" in finding.text or "thresholds" in finding.text for finding in result.findings)
     told = [finding for finding in result.findings if "is a single network" in finding.text]
     assert [finding.verdict for finding in told] == [Verdict.PASS]
-    assert any("the guard passed 6 checks" in finding.text for finding in result.findings)
+    assert any("the guard passed 7 checks" in finding.text for finding in result.findings)
 
 
 def test_a_ct_that_lies_far_off_is_held_with_the_reason(models: Path) -> None:

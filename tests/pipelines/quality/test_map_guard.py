@@ -15,6 +15,7 @@ from pipelines.images import Unit, Volume
 from pipelines.physics.attenuation import WATER_PER_CM, resample, water_per_cm
 from pipelines.quality.guard import judge
 from pipelines.quality.map_guard import (
+    ANATOMY_LIMITS,
     MEASURED_CHECKS,
     MEASURED_LIMITS,
     Corrected,
@@ -61,6 +62,22 @@ def test_a_map_without_lungs_and_one_of_lungs_alone_stand_out() -> None:
     assert figures(mu_map=filled)["lung_share"] > usual["lung_share"] + 0.1
     assert figures(mu_map=scaled(0.3))["soft_tissue"] == 1.0
     assert figures(mu_map=scaled(1.1))["soft_tissue"] == pytest.approx(0.1, abs=0.02)
+
+
+def test_lungs_below_the_heart_tell_that_a_map_is_upside_down() -> None:
+    turned = replace(sound().mu_map, values=np.ascontiguousarray(sound().mu_map.values[::-1]))
+    below, turned_below = map_figures(sound())["lungs_below"], figures(mu_map=turned)["lungs_below"]
+    assert below < ANATOMY_LIMITS["lungs_below.warn"]
+    assert turned_below == pytest.approx(1.0 - below, abs=0.1)
+    assert turned_below > ANATOMY_LIMITS["lungs_below.quarantine"]
+
+
+def test_a_field_that_ends_near_the_heart_does_not_tell_what_is_up() -> None:
+    emission, heart_mm = sound().emission, VENTRICLE.center_mm[2]
+    heights = emission.grid.matrix[2, 3] + emission.grid.matrix[2, 2] * np.arange(emission.grid.shape[0])
+    near = np.abs(heights - heart_mm) < 90.0
+    values = np.where(near[:, None, None], sound().mu_map.values[::-1], 0.0).astype(np.float32)
+    assert figures(mu_map=replace(sound().mu_map, values=values))["lungs_below"] == 0.0
 
 
 def test_a_map_of_another_outline_or_place_stands_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.contract import Acquisition
 from pipelines.networks.model_card import read_card
-from pipelines.quality.map_guard import CHECKS
+from pipelines.quality.map_guard import LEARNED_FIGURES
 from pipelines.training.guard_thresholds import write_thresholds
 from pipelines.training.mu_map_thresholds import calibrate_maps, virtual_studies
 from tests.pipelines.chests import an_acquisition
@@ -23,7 +23,9 @@ def test_every_figure_gets_limits_that_the_held_out_patients_pass(tmp_path: Path
     assert found.patients == ("one", "one"), "as it is and without its scatter window; what can't be run is passed over"
     card = write_thresholds(models, "mu-map", found)
     assert card == read_card(models / "mu-map.json")
-    assert set(card.thresholds) == {f"{one.figure}.{level}" for one in CHECKS for level in ("warn", "quarantine")}
+    assert set(card.thresholds) == {
+        f"{figure}.{level}" for figure in LEARNED_FIGURES for level in ("warn", "quarantine")
+    }
     for run in found.runs:
         for figure, value in run.items():
             assert (
