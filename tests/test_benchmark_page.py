@@ -12,6 +12,7 @@ import pytest
 from tests.benchmarks.__main__ import DOCS, file_system
 from tests.benchmarks.cluster_cost import ClusterCost, JobTime
 from tests.benchmarks.cost import Cost
+from tests.benchmarks.failover import FailOver
 from tests.benchmarks.full_journal import PAGES, Times
 from tests.benchmarks.journals import JournalRate
 from tests.benchmarks.listening import Listening
@@ -94,6 +95,7 @@ EVERYTHING = Measured(
     ),
     journals=Part(TODAY, "a machine", [Times(100, 1.0, 1.1, 0.4, dict.fromkeys(PAGES, 5.0), 1.5, 200.0)]),
     databases=Part(TODAY, "a machine", [JournalRate("studies claimed", 4, 100.0, 150.0)]),
+    failover=Part(TODAY, "a machine", [FailOver("is killed", (4.0, 5.5, 4.5))]),
     recon=Part(TODAY, "a machine", [ReconTime("64³, AC", 0.9, 0.018, 50, 0.03, 0.26, 0.45, 0.009, None, 39, 107)]),
 )
 
@@ -103,6 +105,7 @@ def test_each_part_has_its_section_and_its_picture(tmp_path: Path) -> None:
     assert "| a job of 8 MB | 0.20 s | 0.50 s |" in text
     assert "| the scheduler is killed | 0.1 s |" in text
     assert "| studies claimed, 4 at once | 100 | 150 | 1.50 |" in text
+    assert "| is killed | 4.5 | 4.0 - 5.5 |" in text
     assert "| 64³, AC | 900 ms | 18.0 ms | **50x** | 50x, 0.45 s | 30x | 0.26 s |" in text
     assert Measured.read(EVERYTHING.as_json()) == EVERYTHING
     draw_all(EVERYTHING, tmp_path)

@@ -15,7 +15,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import cluster_cost, cost, full_journal, journals, listening, receiving, recon, road, workers
+from tests.benchmarks import (
+    cluster_cost,
+    cost,
+    failover,
+    full_journal,
+    journals,
+    listening,
+    receiving,
+    recon,
+    road,
+    workers,
+)
 from tests.benchmarks.picture import draw_all
 from tests.benchmarks.recon import LeftOut
 from tests.benchmarks.report import SECTIONS, Measured, Part, page
@@ -66,6 +77,7 @@ def main() -> int:
         "cluster": lambda folder: cluster_cost.measure(folder, say),
         "journals": lambda folder: full_journal.measure(folder, say, wanted.sizes),
         "databases": lambda folder: journals.measure(folder, say),
+        "failover": lambda folder: failover.measure(folder, say),
         "recon": lambda folder: recon.measure(folder, say),
         "listening": lambda folder: listening.measure(folder, say),
         "receiving": lambda folder: receiving.measure(folder, wanted.repeats, say),

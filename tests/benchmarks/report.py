@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
-from tests.benchmarks import cluster_cost, cost, listening, recon, workers
+from tests.benchmarks import cluster_cost, cost, failover, listening, recon, workers
 from tests.benchmarks.cluster_cost import ClusterCost
 from tests.benchmarks.cost import Cost
+from tests.benchmarks.failover import FailOver
 from tests.benchmarks.full_journal import AWAY, PAGES, WITH_FILES, Times
 from tests.benchmarks.journals import JournalRate
 from tests.benchmarks.listening import Listening
@@ -51,6 +52,7 @@ class Measured:
     cluster: Part[ClusterCost] | None = None
     journals: Part[Times] | None = None
     databases: Part[JournalRate] | None = None
+    failover: Part[FailOver] | None = None
     recon: Part[ReconTime] | None = None
 
     @staticmethod
@@ -234,6 +236,25 @@ choice stands in [standby.md](standby.md).
 """
 
 
+def _failover(part: Part[FailOver]) -> str:
+    lines = [
+        f"| {one.loss} | {median(one.seconds):.1f} | {min(one.seconds):.1f} - {max(one.seconds):.1f} |"
+        for one in part.rows
+    ]
+    return f"""## From an active node to its standby
+
+{_when(part)}
+
+Two nodes on one folder and one PostgreSQL; seconds from the loss of the active one until the other answers a C-ECHO,
+{failover.ROUNDS} times each. There are no studies in the journal, and `takeover_s` is {failover.TAKEOVER_S:g}, the
+default. How it goes: [standby.md](standby.md).
+
+| the active node | median s | range s |
+|---|---|---|
+{chr(10).join(lines)}
+"""
+
+
 def _recon(part: Part[ReconTime]) -> str:
     return f"""## Reconstruction beside PyTomography
 
@@ -255,6 +276,7 @@ SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "cluster": _cluster,
     "journals": _journals,
     "databases": _databases,
+    "failover": _failover,
     "recon": _recon,
 }
 
