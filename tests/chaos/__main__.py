@@ -45,6 +45,7 @@ TABLES = """
 | instances sent / acknowledged / in the spool | {sent} / {acknowledged} / {in_spool} |
 | derived instances made / in the outbox / in the archive | {derived} / {in_outbox} / {in_archive} |
 | files of overtaken attempts, deleted by the next start | {left_over} |
+| studies that had ended when sending and troubles were over | {ended_amid} |
 | lost | {lost} |
 | doubled | {doubled} |
 | acquisitions with pixels of another heart | {mixed_up} |
@@ -105,16 +106,18 @@ def _options(plan: Plan) -> dict[str, str]:
 def _plan(wanted: argparse.Namespace) -> Plan:
     """Return the plan; what the command line leaves open follows from the number of studies.
 
-    A hundred last about ten minutes, two thousand about an hour, and troubles come until shortly before the end.
+    A hundred last about ten minutes, two thousand about two hours: the more studies, the longer the pauses between
+    troubles, so that these come until most of the studies have been worked on.
     """
     studies = wanted.studies
+    between_s = min(max(studies / 250, 4.0), 8.0) if wanted.between is None else wanted.between
     return Plan(
         studies,
         kills=40 + studies // 5 if wanted.kills is None else wanted.kills,
         troubles=20 + studies // 10 if wanted.troubles is None else wanted.troubles,
         seed=wanted.seed,
         pause_s=min(max(300 / studies, 0.5), 3.0) if wanted.pause is None else wanted.pause,
-        between_s=wanted.between,
+        between_s=between_s,
         engine=wanted.engine,
         journal=wanted.journal,
         kinds=tuple(wanted.kinds),
@@ -129,7 +132,7 @@ def main() -> int:
     parser.add_argument("--troubles", type=int, help="of other kinds")
     parser.add_argument("--seed", type=int, default=20260102)
     parser.add_argument("--pause", type=float, help="mean seconds between two instances")
-    parser.add_argument("--between", type=float, default=4.0, help="mean seconds between two troubles")
+    parser.add_argument("--between", type=float, help="mean seconds between two troubles")
     parser.add_argument("--kinds", nargs="+", default=(), help="of other troubles, by how their names begin")
     parser.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     parser.add_argument("--journal", choices=JOURNALS, default=JOURNALS[0])

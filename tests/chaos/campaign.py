@@ -118,12 +118,17 @@ class Campaign:
     def _wait_for_the_road_to_empty(self) -> None:
         wanted = {uids.study for uids in self.scene.files.values()}
 
-        def all_ended() -> bool:
-            rows = self.scene.node.studies()
-            return wanted <= {uid for uid, row in rows.items() if row["state"] in ENDED}
+        def ended() -> set[str]:
+            return {uid for uid, row in self.scene.node.studies().items() if row["state"] in ENDED}
 
+        self.result.ended_amid = len(ended())
         patience_s = 600 + 2 * self.plan.studies
         try:  # each question is a process that reads all studies
-            eventually(all_ended, "every study to end", patience_s, every_s=min(max(1, self.plan.studies / 20), 10))
+            eventually(
+                lambda: wanted <= ended(),
+                "every study to end",
+                patience_s,
+                every_s=min(max(1, self.plan.studies / 20), 10),
+            )
         except TimeoutError as error:
             self.result.faults.append(str(error)[:200])

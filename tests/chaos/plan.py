@@ -50,6 +50,7 @@ class Result:
     lost: int = 0
     doubled: int = 0
     mixed_up: int = 0  # sources whose derived pixels are not those of their heart
+    ended_amid: int = 0  # studies, when sending and troubles were over
     sending_s: float = 0
     wall_s: float = 0
     faults: list[str] = field(default_factory=list)
