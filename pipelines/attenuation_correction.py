@@ -38,6 +38,7 @@ from pipelines.quality.map_guard import (
     MEASURED_LIMITS,
     Corrected,
     map_figures,
+    unasked,
     wall_places_mm,
     why_untold,
 )
@@ -278,14 +279,16 @@ def _factors(found: AttenuationMap, places_mm: Float, angles_deg: tuple[float, .
 
 
 def _guard(found: AttenuationMap, judged: Corrected, figures: dict[str, float]) -> tuple[Finding, ...]:
-    if found.card is None:
-        return judge(figures, MEASURED_LIMITS, MEASURED_CHECKS, why_untold(judged))
-    limits = {**found.card.thresholds, **ANATOMY_LIMITS}
-    if len(found.members) > 1:
-        return judge(figures, limits, CHECKS, why_untold(judged))
-    alone = f"{found.card.name} is a single network: whether networks disagree about the map could not be asked"
-    findings = judge(figures, limits, MEASURED_CHECKS, why_untold(judged))
-    return (*findings, Finding(Verdict.PASS, alone))
+    left_out = unasked(judged, figures)
+    limits, checks = MEASURED_LIMITS, MEASURED_CHECKS
+    if found.card is not None:
+        limits, checks = {**found.card.thresholds, **ANATOMY_LIMITS}, CHECKS
+        if len(found.members) == 1:
+            alone = f"{found.card.name} is a single network: whether networks disagree about the map could not be asked"
+            left_out["factor_spread_percent"] = alone
+    asked = [check for check in checks if check.figure not in left_out]
+    findings = judge(figures, limits, asked, why_untold(judged))
+    return (*findings, *(Finding(Verdict.PASS, words) for words in left_out.values()))
 
 
 def _ends_in_heart(found: AttenuationMap, judged: Corrected) -> tuple[Finding, ...]:

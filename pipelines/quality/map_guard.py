@@ -92,8 +92,8 @@ def map_figures(corrected: Corrected) -> dict[str, float]:
     energy. Raises ValueError on an energy for which water's coefficient is not known.
     """
     scale = water_per_cm(corrected.energy_kev) / WATER_PER_CM
-    mu_map = corrected.mu_map
-    corrected = replace(corrected, mu_map=replace(mu_map, values=mu_map.values / np.float32(scale)))
+    mu_map = replace(corrected.mu_map, values=corrected.mu_map.values / np.float32(scale))
+    corrected = replace(corrected, mu_map=without_table(mu_map))
     anatomy = _anatomy(corrected)
     before, after = corrected.polar_before, corrected.polar_after
     ratios = np.full(1, np.nan)
@@ -125,9 +125,17 @@ def why_untold(corrected: Corrected) -> str:
     return "map and emission have no slice in common"
 
 
+def unasked(corrected: Corrected, figures: Mapping[str, float]) -> dict[str, str]:
+    """Return the figures that are NaN by the camera's field and no fault, each with words: they hold nothing back."""
+    if corrected.ventricle is None or not np.isnan(figures["lungs_below"]):
+        return {}
+    near = f"less than {_LEAST_BESIDE_MM / 10:.0f} cm of the patient are seen above or below the heart"
+    return {"lungs_below": f"{near}: whether the attenuation map is upside down could not be asked"}
+
+
 def _anatomy(corrected: Corrected) -> dict[str, float]:
     """Return how far lungs, soft tissue and outline are from what is usual, in the slices about the heart."""
-    emission, mu_map = corrected.emission, without_table(corrected.mu_map)
+    emission, mu_map = corrected.emission, corrected.mu_map
     slices = seen_slices(emission) & mu_map.values.any(axis=(1, 2)) & _about_heart(corrected)
     body = body_in_map(mu_map)[slices]
     if not body.any():
@@ -157,16 +165,16 @@ def _above_mm(volume: Volume, ventricle: LeftVentricle) -> Float:
 def _share_below(corrected: Corrected) -> float:
     """Return the part of the body that is lung below the heart, over that part below and above; as far either way.
 
-    0 where there is no lung, or where less than `_LEAST_BESIDE_MM` of the patient is seen on either side.
+    0 where there is no lung; NaN where less than `_LEAST_BESIDE_MM` of the patient is seen on either side.
     """
     if corrected.ventricle is None:
         return float("nan")
-    mu_map = without_table(corrected.mu_map)
+    mu_map = corrected.mu_map
     above_mm = _above_mm(mu_map, corrected.ventricle)
     seen = seen_slices(corrected.emission) & mu_map.values.any(axis=(1, 2))
     reach_mm = min(float(above_mm[seen].max(initial=0.0)), -float(above_mm[seen].min(initial=0.0)))
     if reach_mm < _LEAST_BESIDE_MM:
-        return 0.0
+        return float("nan")
     body = body_in_map(mu_map)
     lung = body & (mu_map.values > SKIN_PER_CM) & (mu_map.values < SOFT_PER_CM)
     below, above = (

@@ -20,6 +20,7 @@ from pipelines.quality.map_guard import (
     MEASURED_LIMITS,
     Corrected,
     map_figures,
+    unasked,
     wall_places_mm,
     why_untold,
 )
@@ -72,12 +73,18 @@ def test_lungs_below_the_heart_tell_that_a_map_is_upside_down() -> None:
     assert turned_below > ANATOMY_LIMITS["lungs_below.quarantine"]
 
 
-def test_a_field_that_ends_near_the_heart_does_not_tell_what_is_up() -> None:
+def test_a_field_that_ends_near_the_heart_does_not_tell_what_is_up_and_says_so() -> None:
     emission, heart_mm = sound().emission, VENTRICLE.center_mm[2]
     heights = emission.grid.matrix[2, 3] + emission.grid.matrix[2, 2] * np.arange(emission.grid.shape[0])
     near = np.abs(heights - heart_mm) < 90.0
     values = np.where(near[:, None, None], sound().mu_map.values[::-1], 0.0).astype(np.float32)
-    assert figures(mu_map=replace(sound().mu_map, values=values))["lungs_below"] == 0.0
+    short = replace(sound(), mu_map=replace(sound().mu_map, values=values))
+    found = map_figures(short)
+    assert np.isnan(found["lungs_below"])
+    (figure,) = unasked(short, found)
+    assert figure == "lungs_below"
+    assert "less than 10 cm of the patient are seen" in unasked(short, found)[figure]
+    assert unasked(sound(), map_figures(sound())) == {}
 
 
 def test_a_map_of_another_outline_or_place_stands_out() -> None:
@@ -113,6 +120,7 @@ def test_without_a_heart_the_figures_of_the_heart_are_untold_and_hold_the_study(
     (finding,) = judge(found, MEASURED_LIMITS, MEASURED_CHECKS, why_untold(unseen))
     assert finding.verdict is Verdict.QUARANTINE
     assert "no left ventricle was found" in finding.text
+    assert unasked(unseen, found) == {}
 
 
 def test_an_empty_map_has_no_anatomy() -> None:
