@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOOPBACK := $(BIN)/python -m tests.loopback
 # more than there are cores: the end-to-end tests wait for other processes half of their time; each needs 2 GB
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 2 : 5)))
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -37,7 +37,7 @@ demo: $(INSTALLED) ## the main job, whole, on this machine: scanner -> node -> a
 	@$(BIN)/dicomnode demo
 
 test: $(INSTALLED) peers lint ## lint and all tests, with real peers on a loopback of their own
-	@OMP_WAIT_POLICY=PASSIVE $(LOOPBACK) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 $(LOOPBACK) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## ruff and mypy
 	@$(BIN)/ruff format --check --quiet . || { echo "make format mends the layout of the files above"; exit 1; }

@@ -25,9 +25,12 @@ def check_certificate(settings: WebSettings) -> None:
     if settings.certificate is None:
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"web.certificate, web.key: can't be used ({error})") from error
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.certificate, settings.key, password="")
+    except (OSError, ssl.SSLError) as error:  # with an empty passphrase, nobody is asked for one at a terminal
+        raise ConfigurationError(
+            f"web.certificate, web.key: can't be used ({error}); give the PEM files of a certificate and of the "
+            "private key that belongs to it, without a passphrase"
+        ) from error
 
 
 class PageServer:

@@ -34,7 +34,7 @@ _USUAL_LUNG_SHARE = 0.30  # of the body there; 0.15 to 0.45 are met
 _USUAL_SOFT_PER_CM = 0.153
 _USUAL_LOG_CORRECTION = 1.5  # logarithm of corrected over uncorrected counts: the heart sends a fifth of its photons
 
-CHECKS = (
+CHECKS: tuple[Check, ...] = (
     Check("lung_share", "the lungs of the attenuation map are too large or too small"),
     Check("lungs_below", "the lungs of the attenuation map lie below the heart, as if it were upside down"),
     Check("soft_tissue", "the soft tissue of the attenuation map is denser or thinner than soft tissue is"),

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dicomnode.config import NodeSettings
-from tests.benchmarks.recon import LeftOut
+from tests.benchmarks.database import database
 from tests.peers import dcmtk
 from tests.peers.node import Node, Settings
-from tests.peers.postgres import Postgres, as_other_user, program
 from tests.peers.process import accepts_connections, eventually
 
 ROUNDS = 3
@@ -31,20 +30,14 @@ class FailOver:
 
 def measure(directory: Path, say: Callable[[str], None]) -> list[FailOver]:
     """Return the times of all losses. Raises LeftOut where PostgreSQL can't be run."""
-    if program("initdb") is None or as_other_user() is None:
-        raise LeftOut("PostgreSQL is not installed, or there is no user that may run it (`make peers` installs it)")
     directory.mkdir(parents=True, exist_ok=True)
-    server = Postgres(settings=())
     found = []
-    try:
-        server.start()
+    with database() as server:
         for kind, (loss, number) in enumerate(LOSSES.items()):
             rounds = range(ROUNDS)
             seconds = tuple(_seconds(directory / f"{kind}{one}", server.address(), number) for one in rounds)
             found.append(FailOver(loss, seconds))
             say(f"{found[-1]}")
-    finally:
-        server.remove()
     return found
 
 

@@ -1,7 +1,4 @@
-"""What a journal in PostgreSQL costs beside the file: instances recorded, studies claimed, instances received.
-
-The server runs on this machine, on a Unix socket, with all flushes as it is installed.
-"""
+"""What a journal in PostgreSQL costs beside the file: instances recorded, studies claimed, instances received."""
 
 from __future__ import annotations
 
@@ -16,11 +13,10 @@ from typing import Any
 from dicomnode.store.journal import Journal
 from dicomnode.store.schema import open_database
 from dicomnode.study import Event
+from tests.benchmarks.database import database
 from tests.benchmarks.receiving import LOADS, InstanceMaker, Receiver, rate
-from tests.benchmarks.recon import LeftOut
 from tests.fakes import NOON, after, an_instance
 from tests.peers.node import Node, Settings
-from tests.peers.postgres import Postgres, as_other_user, program
 
 ROWS, REPEATS = 100, 3
 ROUTE: Mapping[str, Any] = {
@@ -121,12 +117,8 @@ def _in_turn(what: Callable[[Path | str, int], float], threads: int, places: Col
 
 def measure(directory: Path, say: Callable[[str], None]) -> list[JournalRate]:
     """Return the rates of both. Raises LeftOut where PostgreSQL can't be run."""
-    if program("initdb") is None or as_other_user() is None:
-        raise LeftOut("PostgreSQL is not installed, or there is no user that may run it (`make peers` installs it)")
     directory.mkdir(parents=True, exist_ok=True)
-    server = Postgres(settings=())
-    try:
-        server.start()
+    with database() as server:
         files = (directory / f"{number}.sqlite" for number in range(1000))
         places: Sequence[Journals] = (lambda: next(files), server.address)
         found = [
@@ -138,8 +130,6 @@ def measure(directory: Path, say: Callable[[str], None]) -> list[JournalRate]:
         for associations in (1, 4):
             rates = (statistics.median(runs[(place, associations)]) for place in ("SQLite", "PostgreSQL"))
             found.append(JournalRate("instances of 0.5 MB received by a node", associations, *rates))
-    finally:
-        server.remove()
     for one in found:
         say(f"{one}")
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dicomnode.config import TlsSettings
-from tests.peers.node import DICOMNODE, ENVIRONMENT, toml
+from tests.peers.node import DICOMNODE, environment, toml
 from tests.peers.process import HOST, PeerProcess, children_of, command_line, eventually, free_port
 from tests.peers.relay import Relay
 
@@ -33,7 +33,7 @@ class Member(PeerProcess):
         self._seen = 0  # letters of the log that were written in former lives
         config = directory / "config.toml"
         config.write_text(toml({"engine": table}))
-        super().__init__([*prefix, DICOMNODE, *command, "--config", config], directory / "log", ENVIRONMENT)
+        super().__init__([*prefix, DICOMNODE, *command, "--config", config], directory / "log", environment())
 
     def wait_until_ready(self) -> None:
         """Return once the member said `ready` since its last start."""

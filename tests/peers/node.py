@@ -17,13 +17,20 @@ from tests.peers.process import HOST, PeerProcess, children_of, command_line, ev
 
 DICOMNODE = Path(sys.executable).with_name("dicomnode")
 SCANNER, NODE = "SPECT1", "DICOMNODE"
-# threads as on two cores; heaps of the C library as systemd/dicomnode.service has them
-ENVIRONMENT = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
 ENDED = {"DELIVERED", "IGNORED", "HELD", "FAILED", "REJECTED"}
 STILL_S = 0.3  # after the last line of a burst in its log, the node is asked
 SILENT_S = 3.0  # without a line, and in a burst that does not end, it is asked all the same
 
 Table = Mapping[str, Any]
+
+
+def environment() -> dict[str, str]:
+    """Return what the node's processes get: heaps of the C library as systemd/dicomnode.service has them.
+
+    Threads as on two cores, unless the caller's environment sets them.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "2")
+    return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "MALLOC_ARENA_MAX": "2"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Node(PeerProcess):
         self.config = directory / "config.toml"
         self.config.write_text(toml(self._tables(settings)))
         command: list[str | Path] = [*prefix, DICOMNODE, "serve", "--config", self.config]
-        super().__init__(command, directory / "node.log", ENVIRONMENT)
+        super().__init__(command, directory / "node.log", environment())
 
     def _tables(self, settings: Settings) -> dict[str, Table | Sequence[Table]]:
         names = [table["name"] for table in settings.destinations]
@@ -127,7 +134,7 @@ class Node(PeerProcess):
         """Run a command of the node beside the running one."""
         command = [str(DICOMNODE), *arguments, "--config", str(self.config)]
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **ENVIRONMENT}
+            command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment()}
         )
 
     def ask(self, *arguments: str) -> Any:

@@ -14,7 +14,7 @@ import pytest
 
 from dicomnode.config import WebSettings
 from dicomnode.errors import ConfigurationError
-from dicomnode.web.server import PageServer
+from dicomnode.web.server import PageServer, check_certificate
 from tests.dicomnode.web.browsing import PASSWORD, Site, a_user
 from tests.dicomnode.web.conftest import OpenSite
 
@@ -61,6 +61,16 @@ def test_a_certificate_that_is_not_there_is_told(site: Site, tmp_path: Path) -> 
     nothing = tmp_path / "nothing.pem"
     with pytest.raises(ConfigurationError, match=r"web\.certificate, web\.key: can't be used"):
         PageServer(WebSettings(port=1, certificate=nothing, key=nothing), site.door()).start()
+
+
+def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(
+    certificate: dict[str, Path], tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked.key"
+    command = ["openssl", "pkey", "-in", certificate["key"], "-aes256", "-passout", "pass:abcd", "-out", locked]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(ConfigurationError, match="without a passphrase"):
+        check_certificate(WebSettings(certificate=certificate["certificate"], key=locked))
 
 
 def test_a_page_that_stopped_answers_no_more(site: Site) -> None:
