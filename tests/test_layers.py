@@ -37,7 +37,7 @@ SCIENCE_ROWS: Mapping[str, int] = {
     "denoising": 4, "attenuation_correction": 4, "reconstruction_pipeline": 4,
     "perfusion": 5, "report": 5,
     "quality": 6, "reconstruction": 6, "registration": 6, "contract": 7, "cardiac": 8, "physics": 8, "networks": 8,
-    "images": 9, "geometry": 10,
+    "images": 9, "geometry": 10, "neighbors": 10,
 }  # fmt: skip
 # rooms whose files stand side by side without knowing each other
 STRANGERS_INSIDE = {"stages"}

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.images import Array, Projections, UnsuitableAcquisition
+from pipelines.neighbors import neighbor_views
 from pipelines.networks.coarse import with_measured_coarse
 from pipelines.networks.denoiser import ARCHITECTURE, Denoiser
 from pipelines.networks.gates import gates_of
 from pipelines.networks.model_card import ModelCard, check_architecture
-from pipelines.networks.neighbors import neighbor_views
 from pipelines.networks.weights import read_model
 
 LARGEST_BATCH = 32  # frames seen at a time

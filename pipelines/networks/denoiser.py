@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipelines.neighbors import REACH
 from pipelines.networks.model_card import DENOISER
-from pipelines.networks.neighbors import REACH
 
 ARCHITECTURE = DENOISER
 VIEWS = 2 * REACH + 1

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.images import Array
+from pipelines.neighbors import REACH
 from pipelines.networks.low_pass import butterworth, low_passed
-from pipelines.networks.neighbors import REACH
 
 Float = NDArray[np.float64]
 

@@ -53,7 +53,7 @@ def prepare(acquired: Projections | None, options: Options, motion: Motion | Non
     if options.subsets > projections.geometry.views:
         raise UnsuitableAcquisition(f"{projections.geometry.views} views can't make {options.subsets} subsets")
     motion = motion or find_motion(projections)
-    corrected = options.motion_correction and bool(motion.findings)
+    corrected = options.motion_correction and motion.moved_along_table
     return Prepared(
         correct_motion(gated, motion) if corrected else gated,
         correct_motion(projections, motion) if corrected else projections,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from pipelines.contract import Finding, Verdict
 from pipelines.images import Projections
+from pipelines.neighbors import neighbor_views
 from pipelines.networks.gates import beat, difference
-from pipelines.networks.neighbors import neighbor_views
 
 USUAL_PERCENT = 95.0  # 97.5 to 100 on ten virtual patients, down to a sixteenth of the dose
 LEAST_PERCENT = 80.0

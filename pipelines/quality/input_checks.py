@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.contract import Acquisition, Finding, Verdict
 from pipelines.images import Projections
-from pipelines.networks.neighbors import REACH, neighbor_views
+from pipelines.neighbors import median_of_neighbors, neighbor_views
 from pipelines.quality.dispersion import dispersion, holds_whole_counts
 
 Float = NDArray[np.float64]
@@ -51,7 +51,6 @@ def input_findings(acquisition: Acquisition, domain: Mapping[str, object], dose_
         *_unknown_camera(acquisition, domain),
         *_counts_at_dose(projections, domain, dose_fraction),
         *_odd_views(projections),
-        *_lateral_jump(projections),
         *_saturation(projections),
         *_gates(projections),
         *_noise(projections),
@@ -140,7 +139,7 @@ def _odd_views(projections: Projections) -> list[Finding]:
     while len(odd) < len(counted):  # the oddest first, for it makes its neighbours look odd
         sound = counted.copy()
         sound[list(odd)] = np.nan
-        foretold = np.maximum(_median_of_neighbors(sound, neighbors), 1.0)
+        foretold = np.maximum(median_of_neighbors(sound, neighbors), 1.0)
         chance = _CHANCE * np.sqrt(foretold * 1.5)  # of the view, and of the median of its neighbours
         beyond = np.abs(counted - foretold) > _VIEW_STEP * foretold + chance
         oddness = np.where(beyond, np.abs(np.log(np.maximum(counted, 0.5) / foretold)), 0.0)
@@ -154,45 +153,6 @@ def _odd_views(projections: Projections) -> list[Finding]:
     named = (f"{view + 1} ({angles[view]:.0f}°, {100 * counted[view] / odd[view]:.0f} %)" for view in sorted(odd))
     words = f"views whose counts don't follow from their neighbours' (in % of what was expected): {', '.join(named)}"
     return [_quarantine(words) if len(odd) > _MOST_ODD_VIEWS else _warn(words)]
-
-
-def _lateral_jump(projections: Projections) -> list[Finding]:
-    """Find a jump of the counts' center across the table from one view to the next, as steps about it don't have it.
-
-    Jumps along the table are found before (`motion`); these are as much the patient's, or a head's that is not aligned.
-    """
-    geometry = projections.geometry
-    profiles = projections.photopeak_counts().sum(axis=(0, 2), dtype=np.float64)  # [view, column]
-    columns, counted = np.arange(geometry.columns), np.maximum(profiles.sum(axis=1), 1.0)
-    center = profiles @ columns / counted
-    chance = np.sqrt(np.maximum(profiles @ columns**2 / counted - center**2, 0.0) / counted)
-    neighbors = neighbor_views(geometry.angles_deg)
-    following = neighbors[:, REACH + 1]
-    last = following == np.arange(geometry.views)
-    steps = np.where(last, np.nan, center[following] - center)
-    jumps = np.nan_to_num(np.abs(steps - _median_of_neighbors(steps, neighbors)))
-    worst = int(jumps.argmax())
-    if jumps[worst] <= max(1.0, 2.0 * _CHANCE * float(np.median(chance))):
-        return []
-    words = (
-        f"the image jumps by {jumps[worst] * geometry.pixel_size_mm[1]:.0f} mm across the table between the views at "
-        f"{geometry.angles_deg[worst]:.0f}° and {geometry.angles_deg[following[worst]]:.0f}°: the patient moved, or "
-        "the heads are not aligned"
-    )
-    return [_warn(words)]
-
-
-def _median_of_neighbors(values: Float, neighbors: NDArray[np.int64]) -> Float:
-    """Return what the neighbours of each view let expect: the median of those two on each side that are not NaN.
-
-    At the ends of an orbit there are neighbours on one side alone; NaN where there is none.
-    """
-    medians = np.empty(len(values))
-    for view in range(len(values)):
-        beside = values[list({*neighbors[view]} - {view})]
-        beside = beside[~np.isnan(beside)]
-        medians[view] = np.median(beside) if beside.size else float("nan")
-    return medians
 
 
 def _saturation(projections: Projections) -> list[Finding]:

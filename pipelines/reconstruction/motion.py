@@ -1,4 +1,4 @@
-"""Did the patient move? Axial jumps between neighbouring views, and how well the centers of the views follow an orbit.
+"""Did the patient move? Axial and lateral jumps between neighbouring views, and how well the centers follow an orbit.
 
 Neighbouring views show nearly the same axial profile, attenuated nearly alike; a patient who moves makes it jump. What
 changes slowly from view to view is anatomy and attenuation, so a slow creep is not told from them and not corrected.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.contract import Finding, Measurement, Verdict
 from pipelines.images import Array, Projections
+from pipelines.neighbors import REACH, median_of_neighbors, neighbor_views
 
 Float = NDArray[np.float64]
 
@@ -27,7 +28,26 @@ _TREND_VIEWS = 7  # over so many neighbours anatomy changes smoothly
 _SMALLEST_JUMP_PIXELS = 0.4
 _JUMP_SIGMAS = 5.0
 _WARN_PIXELS = 1.0  # from a pixel on, motion makes defects that are not there (Cooper et al., J. Nucl. Med. 33 (1992))
+_LATERAL_SIGMAS = 8.0
 _HARMONICS = 3  # of the center's path: 1 is a point's, more come from attenuation
+
+
+@dataclass(frozen=True)
+class LateralJump:
+    """Where the image jumps across the table from one view to the next. It is told, not corrected."""
+
+    mm: float
+    between_deg: tuple[float, float]  # the angles of both views, the smaller one first
+
+    @property
+    def finding(self) -> Finding:
+        """The warning: the patient moved, or a head is not aligned."""
+        first, second = self.between_deg
+        words = (
+            f"the image jumps by {self.mm:.0f} mm across the table between the views at {first:.0f}° and "
+            f"{second:.0f}°: the patient moved, or the heads are not aligned"
+        )
+        return Finding(Verdict.WARN, words)
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,12 @@ class Motion:
     axial_shift_mm: tuple[float, ...]  # per view, mean 0; positive: the view shows the patient shifted to the head
     lateral_residual_mm: float  # rms distance of the transaxial centers from a smooth orbit
     pixel_mm: float
+    lateral_jump: LateralJump | None = None
+
+    @property
+    def moved_along_table(self) -> bool:
+        """Whether the patient moved by a pixel or more along the table, which can be undone."""
+        return self.largest_mm >= _WARN_PIXELS * self.pixel_mm
 
     @property
     def largest_mm(self) -> float:
@@ -53,10 +79,10 @@ class Motion:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """A warning when the patient moved by a pixel or more."""
-        if self.largest_mm < _WARN_PIXELS * self.pixel_mm:
-            return ()
-        return (Finding(Verdict.WARN, f"the patient seems to have moved by {self.largest_mm:.1f} mm along the table"),)
+        """Warnings when the patient moved by a pixel or more, along the table or across it."""
+        words = f"the patient seems to have moved by {self.largest_mm:.1f} mm along the table"
+        along = [Finding(Verdict.WARN, words)] if self.moved_along_table else []
+        return (*along, *([self.lateral_jump.finding] if self.lateral_jump else []))
 
 
 def find_motion(projections: Projections) -> Motion:
@@ -70,7 +96,8 @@ def find_motion(projections: Projections) -> Motion:
     shift[order] = np.concatenate([[0.0], np.cumsum(_jumps(steps, chance))])
     shift -= shift.mean()
     lateral = _lateral_residual(counts, angles) * pixel_mm
-    return Motion(tuple(float(value) for value in shift * axial_mm), lateral, axial_mm)
+    jump = _lateral_jump(counts, tuple(projections.geometry.angles_deg), pixel_mm)
+    return Motion(tuple(float(value) for value in shift * axial_mm), lateral, axial_mm, jump)
 
 
 def correct_motion(projections: Projections, motion: Motion) -> Projections:
@@ -180,6 +207,27 @@ def _jumps(steps: Float, chance: Float) -> Float:
         if standing_out[place] > 1.0 and not jumps[beside].any():
             jumps[place] = rest[place]
     return jumps
+
+
+def _lateral_jump(counts: Float, angles_deg: tuple[float, ...], pixel_mm: float) -> LateralJump | None:
+    """Return the largest jump of the counts' center that stands out from the steps about it and from chance."""
+    profiles = counts.sum(axis=1)  # [view, column]
+    columns, counted = np.arange(profiles.shape[1]), profiles.sum(axis=1)
+    counted[counted == 0.0] = np.nan  # an empty view has no center
+    center = profiles @ columns / counted
+    chance = np.sqrt(np.maximum(profiles @ columns**2 / counted - center**2, 0.0) / counted)
+    if np.isnan(chance).all():
+        return None
+    neighbors = neighbor_views(angles_deg)
+    following = neighbors[:, REACH + 1]
+    last = following == np.arange(len(angles_deg))
+    steps = np.where(last, np.nan, center[following] - center)
+    jumps = np.nan_to_num(np.abs(steps - median_of_neighbors(steps, neighbors)))
+    worst = int(jumps.argmax())
+    if jumps[worst] <= max(_WARN_PIXELS, _LATERAL_SIGMAS * float(np.nanmedian(chance))):
+        return None
+    between = sorted((angles_deg[worst], angles_deg[int(following[worst])]))
+    return LateralJump(float(jumps[worst]) * pixel_mm, (between[0], between[1]))
 
 
 def _lateral_residual(counts: Float, angles: Float) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.images import Projections, UnsuitableAcquisition
-from pipelines.networks.neighbors import REACH, neighbor_views
+from pipelines.neighbors import REACH, neighbor_views
 
 Counts = NDArray[np.uint16]
 MARGIN = 4  # empty rows that are kept beyond those with counts

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipelines.neighbors import neighbor_views
 from pipelines.networks.gates import HARMONICS, beat, difference, gates_of
-from pipelines.networks.neighbors import neighbor_views
 
 Float = NDArray[np.float64]
 GATES, VIEWS, PIXELS = 8, 12, 48

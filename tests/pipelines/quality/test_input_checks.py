@@ -178,20 +178,6 @@ def test_counts_that_were_not_counted_so_are_held_back(counts: Array, words: str
     assert any(words in text for text in texts)
 
 
-def test_a_jump_across_the_table_is_remarked_on_where_it_is() -> None:
-    counts = SOUND.counts.copy()
-    counts[:, :, 12:] = np.roll(counts[:, :, 12:], 2, axis=-1)
-    (finding,) = [one for one in found(with_counts(counts)) if "across the table" in one.text]
-    assert finding.verdict is Verdict.WARN
-    named = [f"{SOUND.geometry.angles_deg[view]:.0f}°" in finding.text for view in (10, 11, 12, 13)]
-    assert named == [False, True, True, False]
-
-
-def test_few_counts_are_no_jump() -> None:
-    few = np.random.default_rng(3).binomial(SOUND.counts.astype(np.int64), 1 / 8)
-    assert [one for one in found(with_counts(few), 1 / 8) if "across the table" in one.text] == []
-
-
 def test_a_few_views_in_any_order_and_of_one_angle_are_no_matter() -> None:
     for angles in ((10.0,), (10.0, 10.0), (0.0, 90.0, 45.0)):
         geometry = replace(SOUND.geometry, angles_deg=angles)

@@ -61,7 +61,9 @@ def test_the_distance_and_the_views_are_found(still: Projections, rows: np.ndarr
 @pytest.mark.parametrize("dose", [1 / 4, 1 / 8, 1 / 20])
 def test_few_counts_are_no_motion(still: Projections, dose: float) -> None:
     for seed in range(20):
-        assert find_motion(thinned(still, dose, seed)).largest_mm == 0.0
+        motion = find_motion(thinned(still, dose, seed))
+        assert motion.largest_mm == 0.0
+        assert motion.lateral_jump is None
 
 
 @pytest.mark.parametrize("dose", [1.0, 1 / 4])
@@ -72,14 +74,29 @@ def test_a_crystal_that_ends_within_the_body_hides_no_motion(still: Projections,
     assert find_motion(cut).largest_mm == pytest.approx(10.0 * np.ptp(rows), abs=6.0)
 
 
+def test_a_jump_across_the_table_is_told_where_it_is_and_is_not_undone(still: Projections) -> None:
+    counts = still.counts.copy()
+    counts[:, :, 20:] = np.roll(counts[:, :, 20:], 2, axis=-1)
+    aside = replace(still, counts=counts)
+    motion = find_motion(aside)
+    assert motion.lateral_jump is not None
+    assert motion.lateral_jump.mm == pytest.approx(20.0, abs=3.0)
+    assert motion.lateral_jump.between_deg == tuple(sorted(GEOMETRY.angles_deg[19:21]))
+    (finding,) = motion.findings
+    assert finding.verdict is Verdict.WARN
+    assert "across the table between the views at" in finding.text
+    assert not motion.moved_along_table
+    np.testing.assert_allclose(correct_motion(aside, motion).counts, counts, atol=1e-3)
+
+
 def test_a_single_row_or_an_empty_view_shows_no_motion(still: Projections) -> None:
     counts = still.counts.copy()
     counts[..., :20, :] = counts[..., 21:, :] = 0.0
     assert find_motion(replace(still, counts=counts)).largest_mm == 0.0
-    assert find_motion(replace(still, counts=np.zeros_like(counts))).largest_mm == 0.0
+    assert find_motion(replace(still, counts=np.zeros_like(counts))).findings == ()
     gap = still.counts.copy()
     gap[:, :, 7] = 0.0
-    assert find_motion(replace(still, counts=gap)).largest_mm == 0.0
+    assert find_motion(replace(still, counts=gap)).findings == ()
 
 
 def test_correction_brings_the_views_back(still: Projections) -> None:

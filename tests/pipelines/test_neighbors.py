@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.networks.neighbors import neighbor_views
+from pipelines.neighbors import neighbor_views
 
 
 def test_at_the_ends_of_a_half_orbit_the_last_view_stands_in() -> None:

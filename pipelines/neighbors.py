@@ -29,3 +29,16 @@ def neighbor_views(angles_deg: Sequence[float], reach: int = REACH) -> NDArray[n
     for _ in range(reach):
         columns = [previous[columns[0]], *columns, following[columns[-1]]]
     return np.stack(columns, axis=1)
+
+
+def median_of_neighbors(values: NDArray[np.float64], neighbors: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what the neighbours of each view let expect: the median of those two on each side that are not NaN.
+
+    At the ends of an orbit there are neighbours on one side alone; NaN where there is none.
+    """
+    medians = np.empty(len(values))
+    for view in range(len(values)):
+        beside = values[list({*neighbors[view]} - {view})]
+        beside = beside[~np.isnan(beside)]
+        medians[view] = np.median(beside) if beside.size else float("nan")
+    return medians
