@@ -56,8 +56,9 @@ LEARNED_FIGURES = tuple(check.figure for check in CHECKS if f"{check.figure}.{WA
 MEASURED_LIMITS: Mapping[str, float] = MappingProxyType(
     {
         **ANATOMY_LIMITS,
-        f"lung_share.{WARN}": 0.17,
-        f"lung_share.{QUARANTINE}": 0.24,
+        # half as far again from the median as 99.5 % of 120 virtual scans lie: lungs do differ, and a CT invents none
+        f"lung_share.{WARN}": 0.21,
+        f"lung_share.{QUARANTINE}": 0.28,
         f"soft_tissue.{WARN}": 0.08,
         f"soft_tissue.{QUARANTINE}": 0.20,
         f"body_outline.{WARN}": 0.12,

@@ -109,9 +109,10 @@ def thresholds_of(runs: Sequence[Figures], patients: int, figures: Sequence[str]
     each of seven figures would remark on every fourth sound study). Fewer than 20 patients can't tell what one in
     twenty is like: there it is the largest value seen.
 
-    QUARANTINE: the 99.5th percentile over 200 patients or more. Fewer can't tell it; there it is the largest
-    value seen and half of its distance from the median beyond, which for a normal distribution and some
-    hundred runs is where one in several thousand lies. Runs of one patient are alike, so only patients count here.
+    QUARANTINE: the 99.5th percentile, of fewer than 200 patients the largest value seen, and half of its distance from
+    the median beyond: for a normal distribution where one in several thousand lies. The percentile alone would be
+    no more than WARN, which is about the 99th where there are seven figures, and all of them together would hold back
+    every thirtieth sound study. Runs of one patient are alike, so only patients count here.
     """
     values = np.array([[run.get(figure, np.nan) for figure in figures] for run in runs], dtype=np.float64)
     values = values.reshape(-1, len(figures))
@@ -121,8 +122,8 @@ def thresholds_of(runs: Sequence[Figures], patients: int, figures: Sequence[str]
         seen = values[~np.isnan(values[:, column]), column]
         if not seen.size:
             continue
-        largest, median = float(seen.max()), float(np.median(seen))
-        far = float(np.quantile(seen, 0.995)) if patients >= MANY_PATIENTS else largest + (largest - median) / 2
+        top, median = float(np.quantile(seen, 0.995 if patients >= MANY_PATIENTS else 1.0)), float(np.median(seen))
+        far = top + (top - median) / 2
         limits[f"{figure}.{WARN}"] = min(float(np.quantile(seen, level)), far)
         limits[f"{figure}.{QUARANTINE}"] = far
     return limits

@@ -1,7 +1,7 @@
 """Where the guard of predicted mu-maps draws its lines: its figures on patients that the networks were not trained on.
 
 The pipeline itself runs on each held-out study, with and without its scatter window, so that every figure is measured
-as it will be later. Virtual patients for it: `python -m pipelines.training.mu_map_thresholds MODELS --patients 40`.
+as it will be later. Virtual patients for it: `python -m pipelines.training.mu_map_thresholds MODELS --minutes 120`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, help="folder with the model's weights and card")
     parser.add_argument("--model", default="mu-map")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--patients", type=int, default=40)
+    parser.add_argument("--patients", type=int, default=240)
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
