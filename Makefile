@@ -8,7 +8,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 LOOPBACK := $(BIN)/python -m tests.loopback
 # more than there are cores: the end-to-end tests wait for other processes half of their time; each needs 2 GB
-WORKERS ?= $(shell n=$$(nproc); echo $$((n < 3 ? n + 2 : 5)))
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONDONTWRITEBYTECODE := 1
 
