@@ -172,7 +172,7 @@ class _ByPrac:
         if mu_map is None:
             volume = self.volume
         else:
-            volume = prac(self.volume, mu_map.mu_map, device=device, energy_kev=mu_map.energy_kev)
+            volume = prac(self.volume, mu_map.whole, device=device, energy_kev=mu_map.energy_kev)
         return _labelled(volume, mu_map, (), "a vendor's reconstruction")
 
 

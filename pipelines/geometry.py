@@ -92,6 +92,11 @@ class VoxelGrid:
             rows.append(tuple(row))
         return cls(shape, (*rows, (0.0, 0.0, 0.0, 1.0)))  # type: ignore[arg-type]
 
+    @classmethod
+    def of_matrix(cls, shape: tuple[int, int, int], matrix: Float) -> VoxelGrid:
+        """Return the grid of a shape (z, y, x) whose affine is a 4 x 4 array."""
+        return cls(shape, tuple(tuple(row) for row in matrix.tolist()))
+
     @property
     def matrix(self) -> Float:
         """The affine as a 4 x 4 array."""
@@ -111,3 +116,11 @@ class VoxelGrid:
         """Return the fractional voxel index (z, y, x) of an LPS position."""
         x, y, z, _ = np.linalg.solve(self.matrix, np.array([*position_mm, 1.0]))
         return np.array([z, y, x])
+
+    def part(self, box: tuple[slice, slice, slice]) -> VoxelGrid:
+        """Return the grid of the voxels that a box (z, y, x) cuts out of an array on this grid."""
+        bounds = [cut.indices(size)[:2] for cut, size in zip(box, self.shape, strict=True)]
+        matrix = self.matrix
+        matrix[:3, 3] = self.position_mm(*(float(start) for start, _ in bounds))
+        z, y, x = (stop - start for start, stop in bounds)
+        return VoxelGrid.of_matrix((z, y, x), matrix)

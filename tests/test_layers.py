@@ -37,7 +37,7 @@ SCIENCE_ROWS: Mapping[str, int] = {
     "denoising": 4, "attenuation_correction": 4, "reconstruction_pipeline": 4,
     "perfusion": 5, "report": 5,
     "quality": 6, "reconstruction": 6, "registration": 6, "contract": 7, "cardiac": 8, "physics": 8, "networks": 8,
-    "images": 9, "geometry": 10, "neighbors": 10,
+    "resampling": 9, "images": 10, "geometry": 11, "neighbors": 11,
 }  # fmt: skip
 # rooms whose files stand side by side without knowing each other
 STRANGERS_INSIDE = {"stages"}
@@ -83,7 +83,7 @@ OUTSIDE: Mapping[str, tuple[str, ...]] = {
         "pipelines.networks.*", "pipelines.physics.*", "pipelines.reconstruction.*",
         "pipelines.simulation.*", "pipelines.training.*", "pipelines.evaluation.*",
         "pipelines.catalog", "pipelines.denoising", "pipelines.attenuation_correction",
-        "pipelines.reconstruction_pipeline",
+        "pipelines.reconstruction_pipeline", "pipelines.resampling",
     ),
 }  # fmt: skip
 # what the science never touches: network, database, clock, logging set-up

@@ -1,19 +1,11 @@
-"""Brings volumes onto the even grid that the mu-map networks work on, and back, through the patient's coordinates.
-
-The same numbers as `pipelines.physics.attenuation.resample`, for many volumes at once, on any device, and cheap enough
-to lay each training patient a little otherwise at every step.
-"""
+"""The even grids that the mu-map networks work on, laid about a reconstruction or as another patient would lie."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from pipelines.geometry import Float, VoxelGrid
 
@@ -53,16 +45,7 @@ def posed(grid: VoxelGrid, turn_deg: Sequence[float], shift_mm: Sequence[float])
         turn[first, second] = -turn[second, first]
         move = turn @ move
     move[:3, 3] = middle[:3] - move[:3, :3] @ middle[:3] + np.asarray(shift_mm)
-    return replace(grid, affine=_rows(move @ grid.matrix))
-
-
-def part_of(grid: VoxelGrid, box: tuple[slice, slice, slice]) -> VoxelGrid:
-    """Return the grid of the voxels that a box (z, y, x) cuts out of an array on the grid."""
-    bounds = [cut.indices(size)[:2] for cut, size in zip(box, grid.shape, strict=True)]
-    matrix = grid.matrix
-    matrix[:3, 3] = grid.position_mm(*(float(start) for start, _ in bounds))
-    z, y, x = (stop - start for start, stop in bounds)
-    return VoxelGrid((z, y, x), _rows(matrix))
+    return VoxelGrid.of_matrix(grid.shape, move @ grid.matrix)
 
 
 def finer_grid(grid: VoxelGrid, times: int) -> VoxelGrid:
@@ -71,37 +54,4 @@ def finer_grid(grid: VoxelGrid, times: int) -> VoxelGrid:
     matrix[:3, 3] = grid.position_mm(*[0.5 / times - 0.5] * 3)
     matrix[:3, :3] /= times
     z, y, x = (side * times for side in grid.shape)
-    return VoxelGrid((z, y, x), _rows(matrix))
-
-
-def onto(volumes: Tensor, source: VoxelGrid, target: VoxelGrid) -> Tensor:
-    """Return volumes `[volume, z, y, x]` of one grid on another: trilinear, averaged over larger target voxels.
-
-    Outside the source's field the values are 0.
-    """
-    finer = [max(1, round(new / old)) for new, old in zip(target.voxel_mm, source.voxel_mm, strict=True)]
-    z, y, x = (size * times for size, times in zip(target.shape, finer, strict=True))
-    grid = functional.affine_grid(
-        _mapping(source, target, finer).to(volumes)[None], [1, 1, z, y, x], align_corners=True
-    )
-    found = functional.grid_sample(volumes[None], grid, padding_mode="zeros", align_corners=True)
-    return functional.avg_pool3d(found, finer)[0] if max(finer) > 1 else found[0]
-
-
-def _mapping(source: VoxelGrid, target: VoxelGrid, finer: Sequence[int]) -> Tensor:
-    """Return `[3, 4]`: from a place among the target's fine points, -1 to 1 along each axis, to one in the source."""
-    points = np.array(target.shape[::-1]) * np.array(finer[::-1])
-    to_index = np.eye(4)  # from -1..1 to the fractional index of a target voxel
-    for axis, (count, times) in enumerate(zip(points, finer[::-1], strict=True)):
-        to_index[axis, axis] = (count - 1) / 2 / times
-        to_index[axis, 3] = ((count - 1) / 2 + 0.5) / times - 0.5
-    from_index = np.eye(4)
-    for axis, count in enumerate(source.shape[::-1]):
-        half = max(count - 1, 1) / 2
-        from_index[axis, axis], from_index[axis, 3] = 1 / half, -(count - 1) / 2 / half
-    mapping = from_index @ np.linalg.solve(source.matrix, target.matrix) @ to_index
-    return torch.from_numpy(mapping[:3])
-
-
-def _rows(matrix: Float) -> tuple[tuple[float, float, float, float], ...]:
-    return tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in matrix)
+    return VoxelGrid.of_matrix((z, y, x), matrix)

@@ -14,8 +14,9 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, Unit, UnsuitableAcquisition, Volume
 from pipelines.networks.model_card import ModelCard, check_architecture
 from pipelines.networks.mu_map import ARCHITECTURE, LEVELS, MuMapNetwork, leveled
-from pipelines.networks.mu_map_grid import VOXEL_MM, finer_grid, onto, working_grid
+from pipelines.networks.mu_map_grid import VOXEL_MM, finer_grid, working_grid
 from pipelines.networks.weights import read_model
+from pipelines.resampling import onto
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from pipelines.networks.mu_map_predict import load_mu_map_model, predict_mu_map
 from pipelines.perfusion.measured_map import LaidMap, laid_map
 from pipelines.perfusion.options import AUTO, FROM_CT, FROM_NETWORK, FROM_VENDOR, AttenuationOptions
 from pipelines.perfusion.photons import Photons
-from pipelines.physics.attenuation import TECHNETIUM_KEV, resample
+from pipelines.physics.attenuation import TECHNETIUM_KEV
 from pipelines.quality.map_guard import wall_places_mm
 from pipelines.quality.map_place import MOST_OUTSIDE, Extent, ends_in_heart_words, most_outside
 from pipelines.reconstruction.emission_images import EmissionImages
 from pipelines.registration.rigid import Registration
+from pipelines.resampling import resample
 
 _NAMED = {MapSource.CT: "CT", MapSource.VENDOR: "attenuation map"}
 _SOURCES = {FROM_CT: MapSource.CT, FROM_VENDOR: MapSource.VENDOR, FROM_NETWORK: MapSource.NETWORK}
@@ -33,6 +34,7 @@ class AttenuationMap:
     why: str  # this source, in words
     made: str  # how, in words
     mu_map: Volume  # 1/cm, with the table where it is known
+    whole: Volume  # the same on a grid of its own, where it may reach beyond the reconstruction
     energy_kev: float = TECHNETIUM_KEV  # of the photons that it is for
     registration: Registration | None = None  # of CT or vendor's map, where it was moved
     extents: tuple[Extent, ...] = ()  # of CT or vendor's map, see `LaidMap`
@@ -156,6 +158,7 @@ def _measured(
         why,
         laid.made,
         resample(laid.mu_map, images.levels[-1].grid),
+        laid.mu_map,
         photons.energy_kev,
         laid.registration,
         laid.extents,
@@ -182,6 +185,7 @@ def _predicted(
         MapSource.NETWORK,
         _why(None, options, refused),
         made,
+        found.mu_map,
         found.mu_map,
         card=card,
         members=found.members,

@@ -1,11 +1,9 @@
-"""The mu-map: from Hounsfield units, checked for its unit, and brought onto the grid of a reconstruction."""
+"""The mu-map: from Hounsfield units, and checked for its unit."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Unit, UnsuitableAcquisition, Volume
 
 WATER_PER_CM = 0.1538  # at 140.5 keV, narrow beam (NIST XCOM)
@@ -39,11 +37,10 @@ def mu_from_hounsfield(ct: Volume, energy_kev: float = TECHNETIUM_KEV) -> Volume
         raise UnsuitableAcquisition(f"{words}: these are no Hounsfield units")
     water = water_per_cm(energy_kev)
     excess = _bone_excess(energy_kev) / _bone_excess(TECHNETIUM_KEV)
-    hounsfield = np.minimum(ct.values, DENSEST_HU).astype(np.float64)
-    soft = water * (1 + hounsfield / 1000)
-    bone = water + _BONE_PER_CM_HU * excess * hounsfield
-    mu = np.maximum(np.where(hounsfield <= 0, soft, bone), 0)
-    return Volume(mu.astype(np.float32), ct.grid, Unit.PER_CM)
+    hounsfield = np.minimum(ct.values, np.float32(DENSEST_HU), dtype=np.float32)
+    soft, bone = np.float32(water / 1000), np.float32(_BONE_PER_CM_HU * excess)
+    mu = np.maximum(np.where(hounsfield <= 0, soft, bone) * hounsfield + np.float32(water), np.float32(0))
+    return Volume(mu, ct.grid, Unit.PER_CM)
 
 
 def share_of_metal(ct: Volume) -> float:
@@ -92,48 +89,3 @@ def check_mu_map(mu_map: Volume, energy_kev: float = TECHNETIUM_KEV) -> None:
             f"the mu-map's values go from {low:.4g} to {high:.4g} 1/cm; water is {WATER_PER_CM} 1/cm at "
             f"{TECHNETIUM_KEV} keV, so the largest should lie in {_LEAST_PER_CM}-{most:.2f} at {energy_kev:g} keV"
         )
-
-
-def resample(volume: Volume, grid: VoxelGrid, outside: float = 0.0) -> Volume:
-    """Return the volume on another grid: trilinear, after averaging over the target voxel where that is larger.
-
-    Outside the source's field the value is `outside`.
-    """
-    if volume.grid == grid:
-        return volume
-    ratios = np.array(grid.voxel_mm) / np.array(volume.grid.voxel_mm)
-    fine = np.maximum(1, np.rint(ratios)).astype(int)
-    total = np.zeros(grid.shape)
-    offsets = [(np.arange(n) + 0.5) / n - 0.5 for n in fine]
-    for dz in offsets[0]:
-        for dy in offsets[1]:
-            for dx in offsets[2]:
-                total += _trilinear(volume, grid, (float(dz), float(dy), float(dx)), outside)
-    return Volume((total / fine.prod()).astype(np.float32), grid, volume.unit)
-
-
-def _trilinear(
-    volume: Volume, grid: VoxelGrid, shift: tuple[float, float, float], outside: float
-) -> NDArray[np.float64]:
-    """Return the volume interpolated at the grid's voxels, shifted by a part of a voxel (z, y, x)."""
-    to_source = np.linalg.solve(volume.grid.matrix, grid.matrix)
-    index = np.indices(grid.shape, dtype=np.float64)
-    z, y, x = (index[axis] + shift[axis] for axis in range(3))
-    source = [
-        to_source[axis, 0] * x + to_source[axis, 1] * y + to_source[axis, 2] * z + to_source[axis, 3]
-        for axis in (2, 1, 0)
-    ]
-    low = [np.floor(place) for place in source]
-    part = [place - base for place, base in zip(source, low, strict=True)]
-    result = np.zeros(grid.shape)
-    for corner in np.ndindex(2, 2, 2):
-        weight = np.ones(grid.shape)
-        inside = np.ones(grid.shape, dtype=bool)
-        where = []
-        for axis in range(3):
-            place = low[axis].astype(np.int64) + corner[axis]
-            weight *= part[axis] if corner[axis] else 1 - part[axis]
-            inside &= (place >= 0) & (place < volume.grid.shape[axis])
-            where.append(np.clip(place, 0, volume.grid.shape[axis] - 1))
-        result += weight * np.where(inside, volume.values[tuple(where)], outside)
-    return result

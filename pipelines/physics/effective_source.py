@@ -11,10 +11,11 @@ from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Array, EnergyWindow, Volume
-from pipelines.physics.attenuation import WATER_PER_CM, resample
+from pipelines.physics.attenuation import WATER_PER_CM
 from pipelines.physics.collimator import FWHM_PER_SIGMA
 from pipelines.physics.rotation import DetectorFrame, Support, bilinear_entries, support_mask
 from pipelines.physics.sparse import SparsePair
+from pipelines.resampling import resample
 
 _COARSE_MM = 18.0
 _ELECTRON_KEV = 511.0

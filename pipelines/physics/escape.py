@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from pipelines.geometry import Float, VoxelGrid
 from pipelines.images import Volume
-from pipelines.physics.attenuation import resample
+from pipelines.resampling import resample
 
 
 def escape(mu_per_cm: Tensor, voxel_mm: float, places: Tensor, angles_deg: Sequence[float]) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import resample
+from pipelines.resampling import resample
 
 Index = NDArray[np.int64]
 

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.geometry import AcquisitionGeometry, VoxelGrid
+from pipelines.geometry import AcquisitionGeometry, Float, VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import TECHNETIUM_KEV, check_mu_map, resample
+from pipelines.physics.attenuation import TECHNETIUM_KEV, check_mu_map
+from pipelines.physics.body_outline import SKIN_PER_CM
 from pipelines.physics.collimator import FocalSensitivity
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.osem import Subset, ordered_subsets, osem
+from pipelines.resampling import resample
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def prac(
 ) -> Volume:
     """Return the volume corrected for attenuation, on its own grid.
 
-    Negative values count as 0. The total grows to what would have been counted without attenuation. Raises
+    The map may reach beyond the volume: what lies outside a small field attenuates as well. Negative values count as 0.
+    The total grows to what would have been counted without attenuation. Raises
     UnsuitableAcquisition when the volume is empty or the mu-map can't be one in 1/cm for photons of this energy.
     """
     if float(uncorrected.values.max()) <= 0:
@@ -58,7 +61,7 @@ def prac(
 
 
 def _prac(uncorrected: Volume, mu_map: Volume, settings: PracSettings, device: str) -> Volume:
-    geometry, grid = virtual_camera(uncorrected.grid, settings)
+    geometry, grid = virtual_camera(uncorrected.grid, settings, mu_map)
     activity = torch.from_numpy(np.maximum(resample(uncorrected, grid).values, 0))[None].to(device)
     mu = torch.from_numpy(resample(mu_map, grid).values)
     camera = SystemMatrix(geometry, grid, sensitivity=settings.sensitivity, device=device)
@@ -86,20 +89,47 @@ def chang_factors(camera: SystemMatrix, attenuated: SystemMatrix) -> Tensor:
     return torch.where(seen, free / torch.where(seen, left, 1), 1)
 
 
-def virtual_camera(grid: VoxelGrid, settings: PracSettings) -> tuple[AcquisitionGeometry, VoxelGrid]:
-    """Return an orbit around the volume, and an axial grid of its voxels so wide that every view sees all of it."""
+def virtual_camera(
+    grid: VoxelGrid, settings: PracSettings, mu_map: Volume | None = None
+) -> tuple[AcquisitionGeometry, VoxelGrid]:
+    """Return an orbit around a volume, and an axial grid of its voxels so wide that every view sees all of it.
+
+    With a mu-map, all of its tissue beside the volume lies in the grid as well.
+    """
     slice_mm, y_mm, x_mm = _axial_voxel_mm(grid)
     pixel_mm = min(y_mm, x_mm)
-    last = np.array(grid.shape) - 1
-    ends = np.array([grid.position_mm(*(np.array(corner) * last)) for corner in np.ndindex(2, 2, 2)])
-    low, high = ends.min(axis=0), ends.max(axis=0)
+    low, high = _ends_mm(grid)
     isocenter = (float(low[0] + high[0]) / 2, float(low[1] + high[1]) / 2, float(low[2] + high[2]) / 2)
     slices = round(float(high[2] - low[2]) / slice_mm) + 1
     across = round(float(high[0] - low[0]) / pixel_mm) + 1
-    columns = math.ceil(math.hypot(*(high - low)[:2]) / pixel_mm) + 1
+    width_mm = math.hypot(*(high - low)[:2])
+    if mu_map is not None and mu_map.grid != grid:
+        width_mm = max(width_mm, 2 * (_reach_mm(mu_map, grid) + pixel_mm))
+    columns = math.ceil(width_mm / pixel_mm) + 1
     columns += (columns - across) % 2  # voxel centers then fall on the volume's own
     geometry = AcquisitionGeometry(settings.angles_deg, (slice_mm, pixel_mm), slices, columns, isocenter_mm=isocenter)
     return geometry, VoxelGrid.axial((slices, columns, columns), (slice_mm, pixel_mm, pixel_mm), isocenter)
+
+
+def _ends_mm(grid: VoxelGrid) -> tuple[Float, Float]:
+    """Return the lowest and the highest LPS coordinates of a grid's voxel centers."""
+    last = np.array(grid.shape) - 1
+    ends = np.array([grid.position_mm(*(np.array(corner) * last)) for corner in np.ndindex(2, 2, 2)])
+    return ends.min(axis=0), ends.max(axis=0)
+
+
+def _reach_mm(mu_map: Volume, grid: VoxelGrid) -> float:
+    """Return how far from the axis through the middle of a grid the tissue beside it reaches; 0 where there is none.
+
+    Looked at in steps of the grid's voxels: a CT has finer ones.
+    """
+    low, high = _ends_mm(grid)
+    steps = [max(1, int(min(grid.voxel_mm) / own)) for own in mu_map.grid.voxel_mm]
+    index = np.argwhere(mu_map.values[:: steps[0], :: steps[1], :: steps[2]] > SKIN_PER_CM) * steps
+    matrix = mu_map.grid.matrix
+    places = index[:, ::-1] @ matrix[:3, :3].T + matrix[:3, 3]
+    beside = places[(places[:, 2] >= low[2]) & (places[:, 2] <= high[2]), :2]
+    return float(np.hypot(*(beside - (low + high)[:2] / 2).T).max(initial=0.0))
 
 
 def _axial_voxel_mm(grid: VoxelGrid) -> tuple[float, float, float]:

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from pipelines.geometry import AcquisitionGeometry, VoxelGrid
 from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import check_mu_map, photon_energy_kev, resample
+from pipelines.physics.attenuation import check_mu_map, photon_energy_kev
 from pipelines.physics.collimator import Collimator
 from pipelines.physics.effective_source import scatter_from_effective_source
 from pipelines.physics.scatter import scatter_from_windows
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.filters import PostFilter, filter_volume
 from pipelines.reconstruction.osem import Observer, Subset, ordered_subsets, osem
+from pipelines.resampling import resample
 
 _SCATTER_ROUNDS = 2  # of a short reconstruction and an estimate of the scatter that it sends
 _SCATTER_ITERATIONS = 2

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import resample
 from pipelines.physics.body_outline import Mask, body_in_emission, body_in_map, dice, seen_slices
 from pipelines.physics.table import without_table
+from pipelines.resampling import resample
 
 Float = NDArray[np.float64]
 Point = tuple[float, float, float]

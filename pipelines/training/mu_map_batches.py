@@ -19,8 +19,9 @@ from torch.nn import functional
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, Volume
 from pipelines.networks.mu_map import LEVELS, leveled
-from pipelines.networks.mu_map_grid import finer_grid, onto, part_of, posed, working_grid
+from pipelines.networks.mu_map_grid import finer_grid, posed, working_grid
 from pipelines.physics.table import without_table
+from pipelines.resampling import onto
 from pipelines.training.mu_map_data import MapPair, known_slices
 
 TURN_DEG = (2.0, 2.0, 5.0)  # standard deviation about x, y, z: a patient lies turned about the long axis rather
@@ -96,7 +97,7 @@ class LoadedPair:
         `only` one level is shown, in place of all, and `scatter` only if it is there; images are blurred by a Gaussian
         of `filter_mm` and, with a `box`, cut to the ellipsoid that fills these voxels of their own grid.
         """
-        source = self.pair.grid if box is None else part_of(self.pair.grid, box)
+        source = self.pair.grid if box is None else self.pair.grid.part(box)
         box = box or (slice(None),) * 3
         there = self.levels[copy][:, *box].float()
         levels = range(LEVELS) if only is None else [only]
@@ -145,7 +146,7 @@ def draw_sample(
     only = int(rng.integers(LEVELS)) if kind < SMALL_FIELD + ONE_LEVEL else None
     filter_mm = 0.0 if only is None else float(rng.uniform(0.0, FILTER_MM))
     scatter = bool(rng.random() < scatter_share) and box is None
-    grid = grids.of(pair.pair.grid if box is None else part_of(pair.pair.grid, box))
+    grid = grids.of(pair.pair.grid if box is None else pair.pair.grid.part(box))
     sample = pair.on(posed(grid, turn, shift), copy=copy, only=only, scatter=scatter, box=box, filter_mm=filter_mm)
     slices *= grids.finer
     first = grids.finer * int(rng.integers(max(grid.shape[0] - slices, 0) // grids.finer + 1))

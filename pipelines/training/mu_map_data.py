@@ -21,8 +21,9 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, Projections, Unit, UnsuitableAcquisition, Volume
 from pipelines.networks.mu_map_grid import bounds_mm
 from pipelines.networks.mu_map_predict import shares_of_highest
-from pipelines.physics.attenuation import check_mu_map, mu_from_hounsfield, resample
+from pipelines.physics.attenuation import check_mu_map, mu_from_hounsfield
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images, scatter_corrected_image
+from pipelines.resampling import resample
 
 Half = NDArray[np.float16]
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pipelines.images import Array
 from pipelines.networks.mu_map import MuMapNetwork
-from pipelines.networks.mu_map_grid import onto
 from pipelines.physics.escape import escape
+from pipelines.resampling import onto
 from pipelines.training.mu_map_batches import Grids, LoadedPair
 from pipelines.training.mu_map_data import MapCohort, known_slices
 

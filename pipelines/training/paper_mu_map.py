@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
 from pipelines.networks.model_card import ModelCard
-from pipelines.networks.mu_map_grid import onto
 from pipelines.networks.paper_mu_map import MapGenerator
 from pipelines.networks.weights import write_model
 from pipelines.physics.attenuation import WATER_PER_CM
+from pipelines.resampling import onto
 from pipelines.training.learners import AdversarialPair
 from pipelines.training.model_card import rounded
 from pipelines.training.mu_map_batches import LEAST_WALL, LoadedPair

@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Array, UnsuitableAcquisition
-from pipelines.networks.mu_map_grid import onto, part_of, working_grid
+from pipelines.networks.mu_map_grid import working_grid
 from pipelines.networks.paper_mu_map import MapGenerator
+from pipelines.resampling import onto
 from pipelines.training.mu_map_batches import LoadedPair
 from pipelines.training.mu_map_data import known_slices
 from pipelines.training.paper_mu_map_settings import Normalization, PaperMapSettings
@@ -54,7 +55,7 @@ def _cut(grid: VoxelGrid, known_mm: tuple[float, float]) -> VoxelGrid:
     known = np.flatnonzero(known_slices(grid, known_mm))
     if not len(known):
         raise UnsuitableAcquisition("a mu-map is thinner than one slice of the images")
-    return part_of(grid, (slice(int(known[0]), int(known[0]) + len(known)), slice(None), slice(None)))
+    return grid.part((slice(int(known[0]), int(known[0]) + len(known)), slice(None), slice(None)))
 
 
 def _normalized(image: Tensor, how: Normalization) -> Tensor:

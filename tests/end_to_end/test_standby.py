@@ -19,6 +19,7 @@ from tests.peers.process import eventually, free_port
 from tests.peers.studies import StudyUids, small_tomo, write
 
 LOST_TENURE = 75
+TAKEOVER_S = 6  # a busy machine may give a heartbeat no processor for some seconds
 MakeNode = Callable[..., Node]
 
 
@@ -33,7 +34,7 @@ def archive() -> Iterator[Archive]:
 def make_node(postgres: Postgres, archive: Archive, tmp_path: Path) -> Iterator[MakeNode]:
     """Return nodes that share a folder and a journal; each has a name, and a port for the time when it is active."""
     need_programs("storescu")
-    shared = {"data_dir": str(tmp_path / "shared"), "journal": postgres.address(), "standby": True, "takeover_s": 4}
+    shared = {"data_dir": str(tmp_path / "shared"), "journal": postgres.address(), "standby": True}
     made: list[Node] = []
 
     def make(name: str, port: int, **more: object) -> Node:
@@ -42,7 +43,7 @@ def make_node(postgres: Postgres, archive: Archive, tmp_path: Path) -> Iterator[
             rules=[
                 {"name": "all", "pipeline": "reconstruction", "options": {"iterations": 1}, "destinations": ["pacs"]}
             ],
-            node={**shared, "name": name, "port": port, **more},
+            node={**shared, "takeover_s": TAKEOVER_S, "name": name, "port": port, **more},
         )
         made.append(Node(tmp_path / name, settings))
         made[-1].start(wait=not made[:-1])

@@ -25,9 +25,9 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Unit, UnsuitableAcquisition, Volume
 from pipelines.networks.model_card import read_card
 from pipelines.networks.weights import read_model, write_model
-from pipelines.physics.attenuation import resample
 from pipelines.quality.map_guard import CHECKS
 from pipelines.reconstruction.emission_images import emission_images
+from pipelines.resampling import resample
 from tests.pipelines.cardiac.hearts import Heart
 from tests.pipelines.chests import a_ct, a_mu_map, an_acquisition, projections, tissues
 from tests.pipelines.mu_map_models import a_mu_map_model

@@ -64,3 +64,10 @@ def test_an_impossible_grid_is_refused(shape: tuple[int, int, int], diagonal: tu
     affine = np.diag([*diagonal, 1.0])
     with pytest.raises(ValueError, match=message):
         VoxelGrid(shape, tuple((a, b, c, d) for a, b, c, d in affine.tolist()))
+
+
+def test_a_part_of_a_grid_keeps_its_place() -> None:
+    whole = VoxelGrid.axial((14, 18, 20), (6.0, 6.4, 6.4), (5.0, -3.0, 11.0))
+    part = whole.part((slice(3, 8), slice(None), slice(None)))
+    assert part.shape == (5, 18, 20)
+    assert np.allclose(part.position_mm(0, 2, 1), whole.position_mm(3, 2, 1))

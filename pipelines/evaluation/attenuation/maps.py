@@ -14,12 +14,11 @@ from pipelines.evaluation.attenuation.models import Models, PaperModel
 from pipelines.evaluation.attenuation.record import MapFigures, Method
 from pipelines.evaluation.attenuation.uniform import uniform_map
 from pipelines.images import Array, Unit, UnsuitableAcquisition, Volume
-from pipelines.networks.mu_map_grid import onto
 from pipelines.networks.mu_map_predict import predict_mu_map
-from pipelines.physics.attenuation import resample
 from pipelines.physics.table import find_table, with_table
 from pipelines.reconstruction.emission_images import EmissionImages
 from pipelines.registration.rigid import Registration, register
+from pipelines.resampling import onto, resample
 from pipelines.training.mu_map_batches import LEAST_WALL, LoadedPair
 from pipelines.training.mu_map_data import MapPair, known_slices
 from pipelines.training.mu_map_figures import factor_errors, map_errors

@@ -15,9 +15,9 @@ from skimage.morphology import convex_hull_image
 
 from pipelines.images import Array, Unit, Volume
 from pipelines.networks.mu_map import body_level
-from pipelines.physics.attenuation import resample
 from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.prac import PracSettings, chang_factors, virtual_camera
+from pipelines.resampling import resample
 
 # Of 0.10 to 0.13 the one that lets as many photons out of the heart as the true map does, tried on one virtual patient:
 # less than water's, for lungs lie in the way.

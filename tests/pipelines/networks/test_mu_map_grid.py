@@ -1,4 +1,4 @@
-"""Volumes go onto the working grid and back as the reconstruction's own resampling would bring them."""
+"""The grids of the networks hold all of a reconstruction, finer or turned."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ import pytest
 import torch
 
 from pipelines.geometry import VoxelGrid
-from pipelines.images import Unit, Volume
-from pipelines.networks.mu_map_grid import bounds_mm, finer_grid, onto, part_of, posed, working_grid
-from pipelines.physics.attenuation import resample
+from pipelines.networks.mu_map_grid import bounds_mm, finer_grid, posed, working_grid
+from pipelines.resampling import onto
 
 FINE = VoxelGrid.axial((14, 18, 20), (6.0, 6.4, 6.4), (5.0, -3.0, 11.0))
-
-
-def noise(grid: VoxelGrid) -> Volume:
-    values = np.random.default_rng(0).uniform(0, 1, grid.shape).astype(np.float32)
-    return Volume(values, grid, Unit.PER_CM)
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        FINE,
-        working_grid(FINE),
-        VoxelGrid.axial((9, 12, 13), (7.0, 5.0, 9.0), (0.0, 4.0, -2.0)),  # off the middle, finer along one axis
-        posed(working_grid(FINE), (10.0, -20.0, 30.0), (4.0, 5.0, 6.0)),
-        VoxelGrid.axial((4, 1, 5), (12.8, 30.0, 12.8), (0.0, 0.0, 0.0)),
-    ],
-    ids=["its own", "working", "another", "oblique", "thin"],
-)
-def test_it_is_the_resampling_of_the_physics(target: VoxelGrid) -> None:
-    found = onto(torch.from_numpy(noise(FINE).values)[None], FINE, target)[0].numpy()
-    assert np.abs(found - resample(noise(FINE), target).values).max() < 1e-5
-
-
-def test_rows_of_any_direction_are_understood() -> None:
-    matrix = FINE.matrix
-    matrix[1, 1] *= -1  # from back to front
-    turned = VoxelGrid(FINE.shape, tuple(map(tuple, matrix.tolist())))  # type: ignore[arg-type]
-    found = onto(torch.from_numpy(noise(turned).values)[None], turned, working_grid(turned))[0].numpy()
-    assert np.abs(found - resample(noise(turned), working_grid(turned)).values).max() < 1e-5
 
 
 def test_the_working_grid_holds_the_whole_reconstruction_in_multiples_of_eight() -> None:
@@ -68,9 +38,3 @@ def test_a_pose_turns_about_the_middle_and_shifts() -> None:
     step = np.subtract(moved.position_mm(0, 0, 1), moved.position_mm(0, 0, 0))
     assert np.allclose(step, [0.0, 6.4, 0.0])  # what ran to the left runs to the back
     assert posed(FINE, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)) == FINE
-
-
-def test_a_part_keeps_its_place() -> None:
-    part = part_of(FINE, (slice(3, 8), slice(None), slice(None)))
-    assert part.shape == (5, 18, 20)
-    assert np.allclose(part.position_mm(0, 2, 1), FINE.position_mm(3, 2, 1))

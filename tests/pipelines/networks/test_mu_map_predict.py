@@ -13,9 +13,10 @@ from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
 from pipelines.networks.model_card import ModelCard, WeightsError
 from pipelines.networks.mu_map import ARCHITECTURE, MuMapNetwork
-from pipelines.networks.mu_map_grid import onto, working_grid
+from pipelines.networks.mu_map_grid import working_grid
 from pipelines.networks.mu_map_predict import load_mu_map_model, predict_mu_map
 from pipelines.networks.weights import write_model
+from pipelines.resampling import onto
 
 WIDTHS = (4, 4, 4, 4)
 GRID = VoxelGrid.axial((12, 20, 22), (6.6, 6.6, 6.6), (3.0, -5.0, 20.0))

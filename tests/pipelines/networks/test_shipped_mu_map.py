@@ -9,9 +9,9 @@ from pipelines.agreement.image_quality import nmae
 from pipelines.evaluation.attenuation.uniform import uniform_map
 from pipelines.images import Array
 from pipelines.networks.mu_map_predict import load_mu_map_model, predict_mu_map
-from pipelines.physics.attenuation import resample
 from pipelines.physics.table import without_table
 from pipelines.reconstruction.emission_images import EmissionImages, emission_images
+from pipelines.resampling import resample
 from pipelines.simulation.camera import CAMERAS
 from pipelines.simulation.cohort import SimulatedStudy, StudySettings, make_study, plan_attenuation_cohort
 

@@ -12,7 +12,6 @@ from pipelines.physics.attenuation import (
     check_mu_map,
     mu_from_hounsfield,
     photon_energy_kev,
-    resample,
     share_of_metal,
 )
 
@@ -93,36 +92,6 @@ def test_dense_bone_passes_at_any_energy_and_other_units_at_none(energy_kev: flo
 )
 def test_a_window_tells_the_energy_of_its_photons(window: tuple[float, float], energy_kev: float) -> None:
     assert photon_energy_kev(EnergyWindow(*window)) == energy_kev
-
-
-def linear(grid: VoxelGrid) -> np.ndarray:
-    """Return a field that is linear in place, which any interpolation must keep."""
-    z, y, x = np.indices(grid.shape)
-    position = (grid.matrix @ np.stack([x, y, z, np.ones_like(x)]).reshape(4, -1))[:3]
-    values: np.ndarray = (1.0 + 0.01 * position[0] - 0.02 * position[1] + 0.03 * position[2]).reshape(grid.shape)
-    return values
-
-
-def test_resampling_keeps_a_linear_field_on_a_flipped_and_finer_grid() -> None:
-    affine = ((-5.0, 0.0, 0.0, 60.0), (0.0, 5.0, 0.0, -60.0), (0.0, 0.0, -3.0, 50.0), (0.0, 0.0, 0.0, 1.0))
-    source_grid = VoxelGrid((34, 25, 25), affine)
-    found = resample(volume(linear(source_grid), grid=source_grid), GRID)
-    np.testing.assert_allclose(found.values, linear(GRID), rtol=1e-5)
-
-
-def test_resampling_to_larger_voxels_averages() -> None:
-    fine = VoxelGrid.axial((24, 32, 32), (1.6, 1.6, 1.6), (0.0, 0.0, 0.0))
-    noise = np.random.default_rng(1).normal(1.0, 0.5, fine.shape)
-    blocks = noise.reshape(6, 4, 8, 4, 8, 4).mean(axis=(1, 3, 5))
-    found = resample(volume(noise, grid=fine), GRID).values
-    assert np.corrcoef(found[1:-1, 1:-1, 1:-1].ravel(), blocks[1:-1, 1:-1, 1:-1].ravel())[0, 1] > 0.9
-
-
-def test_outside_the_source_the_given_value_holds_and_the_same_grid_is_untouched() -> None:
-    far = VoxelGrid.axial((6, 8, 8), (6.4, 6.4, 6.4), (1000.0, 0.0, 0.0))
-    source = volume(np.array(0.15))
-    assert resample(source, far, outside=-7.0).values.max() == -7.0
-    assert resample(source, GRID) is source
 
 
 @pytest.mark.parametrize(("energy_kev", "water"), [(140.5, WATER_PER_CM), (159.0, 0.1479), (72.0, 0.1909)])

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import resample
 from pipelines.physics.table import find_table, with_table, without_table
+from pipelines.resampling import resample
 from tests.pipelines.training.maps import map_grid, tissues
 
 

@@ -12,7 +12,7 @@ from pipelines.cardiac.heart_frame import LeftVentricle, Spheroid
 from pipelines.cardiac.polar_map import PolarMap, polar_map
 from pipelines.contract import Verdict
 from pipelines.images import Unit, Volume
-from pipelines.physics.attenuation import WATER_PER_CM, resample, water_per_cm
+from pipelines.physics.attenuation import WATER_PER_CM, water_per_cm
 from pipelines.quality.guard import judge
 from pipelines.quality.map_guard import (
     ANATOMY_LIMITS,
@@ -25,6 +25,7 @@ from pipelines.quality.map_guard import (
     why_untold,
 )
 from pipelines.reconstruction.emission_images import emission_images
+from pipelines.resampling import resample
 from tests.pipelines.cardiac.hearts import Heart
 from tests.pipelines.chests import a_mu_map, projections
 

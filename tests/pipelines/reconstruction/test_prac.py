@@ -9,9 +9,9 @@ import pytest
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import resample
 from pipelines.reconstruction.prac import PracSettings, prac, virtual_camera
 from pipelines.reconstruction.reconstruct import Settings, natural_grid, reconstruct
+from pipelines.resampling import resample
 from tests.accuracy.analytic import project_attenuated
 from tests.accuracy.phantoms import THORAX, orbit
 

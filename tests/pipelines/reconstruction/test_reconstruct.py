@@ -9,10 +9,10 @@ import pytest
 
 from pipelines.geometry import VoxelGrid
 from pipelines.images import EnergyWindow, Projections, Unit, UnsuitableAcquisition, Volume
-from pipelines.physics.attenuation import resample
 from pipelines.physics.collimator import LEHR
 from pipelines.physics.effective_source import scatter_from_effective_source
 from pipelines.reconstruction.reconstruct import Scatter, Settings, natural_grid, reconstruct, reconstruct_gates
+from pipelines.resampling import resample
 from tests.accuracy.analytic import project_attenuated
 from tests.accuracy.phantoms import THORAX, cylinder, orbit
 

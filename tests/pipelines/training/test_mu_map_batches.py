@@ -11,8 +11,8 @@ import torch
 from pipelines.images import Unit, Volume
 from pipelines.networks.mu_map_grid import posed, working_grid
 from pipelines.networks.mu_map_predict import shown
-from pipelines.physics.attenuation import resample
 from pipelines.reconstruction.emission_images import emission_images
+from pipelines.resampling import resample
 from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, blurred, draw_sample
 from pipelines.training.mu_map_data import PairMaker
 from tests.pipelines.chests import a_mu_map, projections

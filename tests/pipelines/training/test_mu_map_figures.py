@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipelines.networks.mu_map_grid import onto
+from pipelines.resampling import onto
 from pipelines.training.mu_map_batches import Grids, LoadedPair
 from pipelines.training.mu_map_figures import (
     dice,
