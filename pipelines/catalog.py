@@ -39,7 +39,7 @@ PIPELINES: Mapping[str, Pipeline] = MappingProxyType(
         "reconstruction": Pipeline("pipelines.reconstruction_pipeline", "pipelines.perfusion.options:Options", "1.3.0"),
         "denoising": Pipeline("pipelines.denoising", "pipelines.perfusion.options:DenoisingOptions", "1.1.0"),
         "attenuation_correction": Pipeline(
-            "pipelines.attenuation_correction", "pipelines.perfusion.options:AttenuationOptions", "1.3.0"
+            "pipelines.attenuation_correction", "pipelines.perfusion.options:AttenuationOptions", "1.4.0"
         ),
     }
 )

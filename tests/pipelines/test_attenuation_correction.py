@@ -252,7 +252,7 @@ def test_the_network_is_named_with_its_weights_and_version(models: Path) -> None
     assert made.version == f"{catalog.PIPELINES['attenuation_correction'].version}+{card.sha256[:12]}"
     assert card.sha256 in dict(made.settings)["Weights"]
     assert "mean of 2 networks" in made.headline
-    assert catalog.version_of("attenuation_correction", {"map": "ct", "models": "/nowhere"}) == "1.3.0"
+    assert catalog.version_of("attenuation_correction", {"map": "ct", "models": "/nowhere"}) == "1.4.0"
 
 
 def test_a_vendors_reconstruction_alone_is_corrected_afterwards_and_the_limits_are_said_to_be_others(

@@ -60,6 +60,18 @@ def test_a_shifted_mu_map_does_harm(volumes: tuple[Volume, Volume]) -> None:
     assert wrong > right + 0.05
 
 
+def test_tissue_beside_a_small_field_attenuates_as_well(volumes: tuple[Volume, Volume]) -> None:
+    uncorrected, _ = volumes
+    box = (slice(None), slice(10, 26), slice(12, 28))
+    small = Volume(np.ascontiguousarray(uncorrected.values[box]), GRID.part(box), uncorrected.unit)
+    middle = (slice(8, 12), slice(4, 12), slice(6, 14))
+    reference = prac(uncorrected, MU).values[box][middle]
+    found, cut = (prac(small, mu).values[middle] for mu in (MU, resample(MU, small.grid)))
+    assert found.sum() == pytest.approx(reference.sum(), rel=0.05)
+    assert cut.sum() < 0.7 * reference.sum()
+    np.testing.assert_allclose(found, reference, atol=0.1 * reference.max())
+
+
 def test_without_attenuation_the_volume_stays_as_it_is(volumes: tuple[Volume, Volume]) -> None:
     uncorrected, _ = volumes
     air = np.zeros(GRID.shape, np.float32)
@@ -76,6 +88,16 @@ def test_the_virtual_camera_sees_every_corner_on_the_volumes_own_voxels() -> Non
     index = wide.index_of(tuple(grid.position_mm(3, 0, 0)))
     assert index[0] == pytest.approx(3)
     assert index[2] == pytest.approx(round(index[2]))
+
+
+def test_the_virtual_cameras_grid_holds_a_wider_maps_tissue() -> None:
+    box = (slice(None), slice(10, 26), slice(12, 28))
+    narrow = GRID.part(box)
+    _, alone = virtual_camera(narrow, PracSettings())
+    _, wide = virtual_camera(narrow, PracSettings(), MU)
+    assert alone.shape[1] < wide.shape[1]
+    assert resample(MU, wide).values.sum() == pytest.approx(MU.values.sum(), rel=1e-3)
+    assert virtual_camera(GRID, PracSettings(), MU) == virtual_camera(GRID, PracSettings())
 
 
 def test_an_empty_volume_and_an_impossible_map_are_refused(volumes: tuple[Volume, Volume]) -> None:
