@@ -24,6 +24,8 @@ from pipelines.physics.system_matrix import SystemMatrix
 from pipelines.reconstruction.osem import Subset, ordered_subsets, osem
 from pipelines.resampling import resample
 
+_WIDEST_MM = 800.0  # of a map that is taken: no patient is wider, and a wrong pixel spacing must not fill the memory
+
 
 @dataclass(frozen=True)
 class PracSettings:
@@ -51,8 +53,8 @@ def prac(
     """Return the volume corrected for attenuation, on its own grid.
 
     The map may reach beyond the volume: what lies outside a small field attenuates as well. Negative values count as 0.
-    The total grows to what would have been counted without attenuation. Raises
-    UnsuitableAcquisition when the volume is empty or the mu-map can't be one in 1/cm for photons of this energy.
+    The total grows to what would have been counted without attenuation. Raises UnsuitableAcquisition when the volume is
+    empty or the mu-map can't be one in 1/cm for photons of this energy.
     """
     if float(uncorrected.values.max()) <= 0:
         raise UnsuitableAcquisition("the reconstruction to be corrected holds no activity")
@@ -94,7 +96,7 @@ def virtual_camera(
 ) -> tuple[AcquisitionGeometry, VoxelGrid]:
     """Return an orbit around a volume, and an axial grid of its voxels so wide that every view sees all of it.
 
-    With a mu-map, all of its tissue beside the volume lies in the grid as well.
+    With a mu-map, its tissue beside the volume lies in the grid as well, as far as patients reach.
     """
     slice_mm, y_mm, x_mm = _axial_voxel_mm(grid)
     pixel_mm = min(y_mm, x_mm)
@@ -104,7 +106,7 @@ def virtual_camera(
     across = round(float(high[0] - low[0]) / pixel_mm) + 1
     width_mm = math.hypot(*(high - low)[:2])
     if mu_map is not None and mu_map.grid != grid:
-        width_mm = max(width_mm, 2 * (_reach_mm(mu_map, grid) + pixel_mm))
+        width_mm = max(width_mm, min(2 * (_reach_mm(mu_map, grid) + pixel_mm), _WIDEST_MM))
     columns = math.ceil(width_mm / pixel_mm) + 1
     columns += (columns - across) % 2  # voxel centers then fall on the volume's own
     geometry = AcquisitionGeometry(settings.angles_deg, (slice_mm, pixel_mm), slices, columns, isocenter_mm=isocenter)

@@ -98,6 +98,8 @@ def test_the_virtual_cameras_grid_holds_a_wider_maps_tissue() -> None:
     assert alone.shape[1] < wide.shape[1]
     assert resample(MU, wide).values.sum() == pytest.approx(MU.values.sum(), rel=1e-3)
     assert virtual_camera(GRID, PracSettings(), MU) == virtual_camera(GRID, PracSettings())
+    far_too_wide = replace(MU, grid=VoxelGrid.axial(GRID.shape, (11.0, 110.0, 110.0), (0.0, 0.0, 0.0)))
+    assert virtual_camera(narrow, PracSettings(), far_too_wide)[1].shape[1] * 11.0 < 830.0
 
 
 def test_an_empty_volume_and_an_impossible_map_are_refused(volumes: tuple[Volume, Volume]) -> None:
