@@ -10,6 +10,7 @@ LOOPBACK := $(BIN)/python -m tests.loopback
 # more than there are cores: the end-to-end tests wait for other processes half of their time; each needs 2 GB
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n + 1 : 5)))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv peers demo test lint format bench bench-recon chaos soak service privacy configuration lock wheel accuracy gpu-check fuzz large-study real-files
