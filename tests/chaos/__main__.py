@@ -51,7 +51,7 @@ TABLES = """
 | acquisitions with pixels of another heart | {mixed_up} |
 | attempts at studies that ended in a last version | {attempts} |
 | ended without having been killed | {ended} |
-| time | {wall_s:.0f} s; the last instance was acknowledged after {sending_s:.0f} s |
+| time | {wall_s:.0f} s; sending and troubles were over after {sending_s:.0f} s |
 | faults | {faults} |
 
 | trouble | what happens | lasts | times |
