@@ -11,7 +11,7 @@ import pytest
 from tests.peers.node import Node, Settings
 from tests.peers.process import PeerProcess
 from tests.soak import watch
-from tests.soak.judge import faults_of
+from tests.soak.judge import faults_of, undelivered
 from tests.soak.picture import draw
 from tests.soak.watch import Sample, look, trends
 
@@ -68,6 +68,17 @@ def test_a_journal_that_keeps_too_much_of_each_study_is_a_fault() -> None:
 def test_files_that_the_retention_should_have_purged_are_a_fault() -> None:
     (told,) = faults(an_hour(lambda at_s: {"files_mb": STUDY_MB * at_s / 2}))
     assert told == "files took 7180 MB after 3590 s, expected 1320 MB by the retention"
+
+
+def test_a_study_has_arrived_when_it_was_delivered_or_purged_since_and_the_archive_has_it() -> None:
+    states = {"1": "DELIVERED", "2": "PURGED", "3": "FAILED", "4": "PURGED", "5": "DELIVERED"}
+    assert undelivered(["1", "2"], states, {"1", "2"}) == []
+    assert undelivered(["1", "2", "3", "4", "5", "6"], states, {"1", "2", "3"}) == [
+        "study 3 is FAILED",
+        "study 4 is PURGED and the archive has nothing of it",
+        "study 5 is DELIVERED and the archive has nothing of it",
+        "study 6 is unknown",
+    ]
 
 
 def test_a_process_that_has_ended_holds_nothing_and_ends_no_soak(tmp_path: Path) -> None:

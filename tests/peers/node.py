@@ -17,7 +17,7 @@ from tests.peers.process import HOST, PeerProcess, children_of, command_line, ev
 
 DICOMNODE = Path(sys.executable).with_name("dicomnode")
 SCANNER, NODE = "SPECT1", "DICOMNODE"
-ENDED = {"DELIVERED", "IGNORED", "HELD", "FAILED", "REJECTED"}
+ENDED = {"DELIVERED", "IGNORED", "HELD", "FAILED", "REJECTED", "PURGED"}
 STILL_S = 0.3  # after the last line of a burst in its log, the node is asked
 SILENT_S = 3.0  # without a line, and in a burst that does not end, it is asked all the same
 

@@ -95,7 +95,7 @@ class Orthanc(PeerProcess):
             self.post("/instances", file.read_bytes())
 
     def _find(self, level: str, study_instance_uid: str | None) -> list[Any]:
-        """Return the expanded resources of a level (Series, Instance), of one study or of all."""
+        """Return the expanded resources of a level (Study, Series, Instance), of one study or of all."""
         query = {} if study_instance_uid is None else {"StudyInstanceUID": study_instance_uid}
         found: list[Any] = self.post("/tools/find", {"Level": level, "Query": query, "Expand": True})
         return found
@@ -104,6 +104,10 @@ class Orthanc(PeerProcess):
         """Return the SOP Instance UIDs that are stored, of one study or of all, by REST."""
         found = self._find("Instance", study_instance_uid)
         return sorted(row["MainDicomTags"]["SOPInstanceUID"] for row in found)
+
+    def studies(self) -> set[str]:
+        """Return the Study Instance UIDs of which something is stored, by REST."""
+        return {row["MainDicomTags"]["StudyInstanceUID"] for row in self._find("Study", None)}
 
     def series(self, study_instance_uid: str | None = None) -> list[str]:
         """Return the Series Instance UIDs that are stored, of one study or of all, by REST."""

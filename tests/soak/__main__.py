@@ -28,7 +28,7 @@ from tests.peers.orthanc import Orthanc
 from tests.peers.process import HOST, eventually, free_port
 from tests.peers.scanner import send
 from tests.peers.studies import StudyUids, small_tomo, write
-from tests.soak.judge import JOURNAL_KB, MAY_GROW, faults_of
+from tests.soak.judge import JOURNAL_KB, MAY_GROW, faults_of, undelivered
 from tests.soak.picture import draw
 from tests.soak.watch import Sample, Trend, every, look, trends
 
@@ -124,9 +124,8 @@ class Soak:
         return sum(row["state"] in ENDED for row in self.node.studies().values())
 
     def _count(self) -> None:
-        rows = self.node.studies()
-        undelivered = [uid for uid in self.sent if rows.get(uid, {}).get("state") != "DELIVERED"]
-        self.faults += [f"study {uid} is {rows.get(uid, {}).get('state', 'unknown')}" for uid in undelivered]
+        states = {uid: row["state"] for uid, row in self.node.studies().items()}
+        self.faults += undelivered(self.sent, states, self.pacs.studies())
         errors = [line for line in self.node.output().splitlines() if '"level": "error"' in line]
         self.faults += [f"the log says: {line[:300]}" for line in errors[:10]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from tests.soak.watch import Sample, Trend
 
@@ -16,12 +17,28 @@ MAY_GROW: Mapping[str, float] = {
 }  # fmt: skip
 JOURNAL_KB = 15.0  # for each study of one instance; rows are never dropped
 FILES_SPARE, FILES_SPARE_MB = 1.25, 30.0  # of what retention should leave on the disk: studies under way come on top
+DELIVERED = {"DELIVERED", "PURGED"}
 LEAST_STUDIES = 10  # before a figure for each study means anything
 
 
 def faults_of(samples: Sequence[Sample], found: Sequence[Trend], kept_s: float) -> list[str]:
     """Return a sentence for each figure that grew beyond its limit; files are kept for `kept_s` after their study."""
     return [*_grown(found), *_journal(samples), *_files(samples, kept_s)]
+
+
+def undelivered(sent: Sequence[str], states: Mapping[str, str], archived: AbstractSet[str]) -> list[str]:
+    """Return a sentence for each study that was sent and did not arrive: its state, or that the archive has none of it.
+
+    A study that was DELIVERED long enough ago is PURGED, and so is one that nothing was to be sent of.
+    """
+    told = []
+    for uid in sent:
+        state = states.get(uid, "unknown")
+        if state not in DELIVERED:
+            told.append(f"study {uid} is {state}")
+        elif uid not in archived:
+            told.append(f"study {uid} is {state} and the archive has nothing of it")
+    return told
 
 
 def expected_mb(samples: Sequence[Sample], kept_s: float) -> list[float]:
