@@ -5,8 +5,6 @@ The loss is the Poisson likelihood of the held-out counts; its expectation is sm
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +17,11 @@ from pipelines.networks.denoiser import ARCHITECTURE, WIDTH, Denoiser
 from pipelines.networks.model_card import ModelCard, WeightsError
 from pipelines.networks.weights import TrainedModel, write_model
 from pipelines.training.denoiser_data import VALIDATION_DOSES, Batch, Cohort, draw_batch, validation_batches
+from pipelines.training.ensemble import Weights, train_members
 from pipelines.training.learners import AveragedNetwork, annealed
 from pipelines.training.model_card import domain_of, rounded
-from pipelines.training.progress import Report, silent, write_curves
-from pipelines.training.progress_loop import Course, Learner, train
+from pipelines.training.progress import Report, silent
+from pipelines.training.progress_loop import Course, Learner
 
 LOSS = "deviance per pixel of held-out counts"
 RETRAINING_RATE = 1e-3  # a third of the usual: networks that have learned shall not forget
@@ -70,23 +69,18 @@ def train_denoiser(
         raise WeightsError(f"{start.card.name}: networks of width {found} can't go on as networks of {settings.width}")
     origin = "" if start is None else start.card.sha256
     stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION, "start": origin}
-    each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
-    results = []
-    for member in range(settings.members):
-        training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
-        begin = None if start is None else start.members[member % len(start.members)]
-        learner: Learner = DenoiserLearner(cohort, settings, member, device, begin)
-        checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
-        results.append(train(learner, each, training, checkpoint, member, report))
-        write_curves(folder, [result.state.history for result in results], LOSS)
-    weights = [result.weights for result in results]
+
+    def learner_of(member: int, begin: Weights | None) -> Learner:
+        return DenoiserLearner(cohort, settings, member, device, begin)
+
+    weights = train_members(settings.members, learner_of, stated, course, folder, loss=LOSS, report=report, start=start)
     return write_model(folder, _card(cohort, settings, weights, name, evidence, origin), weights)
 
 
 def _card(
     cohort: Cohort,
     settings: DenoiserSettings,
-    weights: Sequence[Mapping[str, Tensor]],
+    weights: Sequence[Weights],
     name: str,
     evidence: str,
     origin: str,
@@ -118,7 +112,7 @@ class DenoiserLearner:
         settings: DenoiserSettings,
         member: int,
         device: str = "cpu",
-        start: Mapping[str, Tensor] | None = None,
+        start: Weights | None = None,
     ) -> None:
         self._studies = cohort.train
         self._settings = settings

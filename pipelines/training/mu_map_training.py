@@ -8,8 +8,6 @@ different shares at different places of the wall.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,13 +23,14 @@ from pipelines.networks.mu_map_grid import MULTIPLE, VOXEL_MM
 from pipelines.networks.weights import TrainedModel, write_model
 from pipelines.physics.attenuation import WATER_PER_CM
 from pipelines.physics.escape import escape
+from pipelines.training.ensemble import Weights, train_members
 from pipelines.training.learners import AveragedNetwork, annealed, faster
 from pipelines.training.model_card import rounded
 from pipelines.training.mu_map_batches import Grids, LoadedPair, MapSample, draw_sample
 from pipelines.training.mu_map_data import MapCohort
 from pipelines.training.mu_map_figures import domain_of_pairs, errors_of, mean_figures
-from pipelines.training.progress import Report, silent, write_curves
-from pipelines.training.progress_loop import Course, Learner, train
+from pipelines.training.progress import Report, silent
+from pipelines.training.progress_loop import Course, Learner
 
 LOSS = "error of the map (water = 1) and of what it lets through"
 RETRAINING_RATE = 6e-4  # a third of the usual: networks that have learned shall not forget
@@ -92,17 +91,12 @@ def train_mu_map(
     if start is not None:
         _check_sizes(start, settings)
     stated = {**asdict(settings), **asdict(course), "data": cohort.digest, "version": VERSION, "start": origin}
-    each = Course(course.budget.shared_by(settings.members), course.check_every, course.patience)
     training_pairs, validation = ([LoadedPair(pair) for pair in part] for part in (cohort.train, cohort.validation))
-    results = []
-    for member in range(settings.members):
-        training = hashlib.sha256(json.dumps([stated, member]).encode()).hexdigest()
-        begin = None if start is None else start.members[member % len(start.members)]
-        learner: Learner = MuMapLearner(training_pairs, validation, settings, member, device, begin)
-        checkpoint = folder / "checkpoints" / f"member-{member}.safetensors"
-        results.append(train(learner, each, training, checkpoint, member, report))
-        write_curves(folder, [result.state.history for result in results], LOSS)
-    weights = [result.weights for result in results]
+
+    def learner_of(member: int, begin: Weights | None) -> Learner:
+        return MuMapLearner(training_pairs, validation, settings, member, device, begin)
+
+    weights = train_members(settings.members, learner_of, stated, course, folder, loss=LOSS, report=report, start=start)
     return write_model(folder, _card(cohort, settings, weights, name, evidence, device, origin), weights)
 
 
@@ -121,7 +115,7 @@ def _check_sizes(start: TrainedModel, settings: MuMapSettings) -> None:
 def _card(
     cohort: MapCohort,
     settings: MuMapSettings,
-    weights: Sequence[Mapping[str, Tensor]],
+    weights: Sequence[Weights],
     name: str,
     evidence: str,
     device: str,
@@ -155,7 +149,7 @@ class MuMapLearner:
         settings: MuMapSettings,
         member: int,
         device: str = "cpu",
-        start: Mapping[str, Tensor] | None = None,
+        start: Weights | None = None,
     ) -> None:
         if not any(pair.pair.wall.any() for pair in pairs):
             raise UnsuitableAcquisition("no study to learn from shows a heart, so what leaves it can't be learned")
