@@ -22,6 +22,7 @@ from dicomnode.telemetry import configure_logging
 @app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run the node in the foreground until SIGTERM or SIGINT."""
+    _keep_decoders_out()
     settings = usable_config(config)
     configure_logging(settings.log.level, settings.log.format)
     from dicomnode.node import Node  # loads the network and the journal, which the other commands do not need
@@ -35,6 +36,14 @@ def serve(config: ConfigOption = None) -> None:
     print("ready", flush=True)
     node.wait()
     node.stop()
+
+
+def _keep_decoders_out() -> None:
+    """Let no import find GDCM: pydicom loads it wherever it is, 18 MB of C++ that no peer's bytes may reach here.
+
+    The node decodes in a child process (`objects/decoding.py`), which starts anew and finds it.
+    """
+    sys.modules["gdcm"] = None  # type: ignore[assignment] # what the import system calls "not to be found"
 
 
 @app.command()

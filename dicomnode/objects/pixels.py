@@ -16,8 +16,6 @@ from dicomnode.objects.lossy import lossy
 from dicomnode.objects.vendors import private_scale
 
 _DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
-
-
 _MOST_PIXELS = 1 << 27  # a gated study of two windows at 256 x 256 has a quarter of that
 _SIZES_MM = (0.1, 100.0)  # of a pixel of any gamma camera
 
@@ -51,7 +49,7 @@ def read_pixels(ds: Dataset, decoder: Decoder | None = None) -> Pixels:
     claimed = (integer(ds, "Rows") or 0) * (integer(ds, "Columns") or 0) * frame_count(ds)
     if not 0 < claimed <= _MOST_PIXELS:
         raise StudyUnsuitable(f"the image claims {claimed} pixels, expected 1 to {_MOST_PIXELS}")
-    stored = _stored(ds, claimed, decoder)
+    stored = stored_values(ds, claimed, decoder)
     frames = stored.reshape(-1, *stored.shape[-2:])
     slope, intercept, unit, notes = _scale(ds)
     if lossy(ds):
@@ -62,8 +60,11 @@ def read_pixels(ds: Dataset, decoder: Decoder | None = None) -> Pixels:
     return Pixels(values, unit, notes)
 
 
-def _stored(ds: Dataset, pixels: int, decoder: Decoder | None) -> NDArray[np.generic]:
-    """Return the stored values `[frame, row, column]` or `[row, column]`."""
+def stored_values(ds: Dataset, pixels: int, decoder: Decoder | None = None) -> NDArray[np.generic]:
+    """Return the stored values of so many pixels, `[frame, row, column, sample]` without the axes that have one step.
+
+    Compressed ones are decoded outside this process. Raises StudyUnsuitable if they can't be decoded.
+    """
     if is_compressed(ds):
         if decoder is not None:
             return decoder.decode(ds, pixels)

@@ -13,14 +13,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from dicomnode.errors import StudyUnsuitable
+from dicomnode.objects.decoding import Decoder
 from dicomnode.objects.elements import PARSE_ERRORS, integer, number, text
 from dicomnode.objects.frames import frame_count
 from dicomnode.objects.pictures import montage
+from dicomnode.objects.pixels import stored_values
 from dicomnode.objects.report import KIND as REPORT_PAGE
 from dicomnode.objects.strip import HEIGHT as STRIP_HEIGHT
 
-_DECODE_ERRORS = (*PARSE_ERRORS, RuntimeError, MemoryError)
-_MOST_PIXELS = 1 << 25  # of a page's picture; a gated study of two windows at 128 x 128 has half of that
+_DECODE_S = 10.0  # somebody waits for the page
+_MOST_VALUES = 1 << 25  # of a page's picture; a gated study of two windows at 128 x 128 has half of that
 _MOST_FRAMES = 20
 
 
@@ -37,11 +39,9 @@ def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
         raise StudyUnsuitable("the file is no longer here") from None
     except PARSE_ERRORS:
         raise StudyUnsuitable("the instance can't be read") from None
-    _check(ds, identity or kind == REPORT_PAGE)
-    try:
-        pixels = np.asarray(ds.pixel_array)
-    except _DECODE_ERRORS:
-        raise StudyUnsuitable("the pixels can't be decoded") from None
+    values = _checked(ds, identity or kind == REPORT_PAGE)
+    with Decoder(_DECODE_S) as decoder:
+        pixels = stored_values(ds, values, decoder)
     if text(ds, "PhotometricInterpretation") == "RGB" and pixels.ndim == 3:
         hidden = STRIP_HEIGHT if kind == REPORT_PAGE and not identity else 0
         return _png(pixels[hidden:].astype(np.uint8))
@@ -50,12 +50,15 @@ def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
     return _png(_gray(pixels.reshape(-1, *pixels.shape[-2:]), ds))
 
 
-def _check(ds: Dataset, burned_in_allowed: bool) -> None:
+def _checked(ds: Dataset, burned_in_allowed: bool) -> int:
+    """Return how many values the pixels are, if a picture of them may be shown and isn't too large."""
     if text(ds, "BurnedInAnnotation").upper() == "YES" and not burned_in_allowed:
         raise StudyUnsuitable("the picture says that it names the patient")
     pixels = (integer(ds, "Rows") or 0) * (integer(ds, "Columns") or 0) * frame_count(ds)
-    if not 0 < pixels * (integer(ds, "SamplesPerPixel") or 1) <= _MOST_PIXELS:
+    values = pixels * (integer(ds, "SamplesPerPixel") or 1)
+    if not 0 < values <= _MOST_VALUES:
         raise StudyUnsuitable("the instance has no pixels, or too many for a picture")
+    return values
 
 
 def _gray(frames: NDArray[Any], ds: Dataset) -> NDArray[np.uint8]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, JPEGLSLossless
 
 from tests.conftest import need_programs
-from tests.end_to_end.hostile import CHARACTER_SETS, HELD, KEPT, ROWS, Row, acquisition, named, wire
+from tests.dicomnode.web.browsing import Answer, Visitor
+from tests.end_to_end.hostile import CHARACTER_SETS, HELD, KEPT, ROWS, Row, acquisition, compressed, named, wire
 from tests.peers import dcmtk
 from tests.peers.handmade import (
     ABORT,
@@ -41,6 +42,7 @@ class Ward:
     """The node under test and what it has acknowledged so far."""
 
     node: Node
+    page: int  # the port of its web page
     acknowledged: set[str] = field(default_factory=set)
 
     def send(self, name: str, row: Row) -> tuple[int | None, StudyUids]:
@@ -52,6 +54,10 @@ class Ward:
         if status == KEPT:
             self.acknowledged.add(hashlib.sha256(dataset).hexdigest())
         return status, uids
+
+    def picture(self, uids: StudyUids) -> Answer:
+        """Return what the page answers to who looks at the instance of a study."""
+        return Visitor(self.page).get(f"/studies/{uids.study}/received/{uids.instance}.png")
 
     def check(self) -> None:
         """Assert that the node lives, serves, and has kept what it acknowledged and nothing else."""
@@ -74,10 +80,11 @@ class Ward:
 def whole_ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     """Start one node for all rows; its only destination is away."""
     need_programs("storescu", "echoscu")
-    nobody = destination(free_port())
-    node = Node(tmp_path_factory.mktemp("hostile"), Settings(destinations=[nobody], node={"max_associations": 8}))
+    page = free_port()
+    settings = Settings(destinations=[destination(free_port())], node={"max_associations": 8}, web={"port": page})
+    node = Node(tmp_path_factory.mktemp("hostile"), settings)
     node.start()
-    yield Ward(node)
+    yield Ward(node, page)
     node.stop(timeout_s=30)
 
 
@@ -105,6 +112,21 @@ def test_what_no_pipeline_can_use_is_kept_and_held_with_a_sentence(ward: Ward) -
     for name, (_, words) in HELD.items():
         reason = ward.node.wait_for(sent[name][1].study, "HELD")["reason"]
         assert words in reason, f"{name}: {reason}"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_shows_what_can_be_shown_and_says_so_of_the_rest(ward: Ward) -> None:
+    sound = Row(lambda ds: wire(compressed(ds), JPEGLSLossless), KEPT, transfer_syntax=JPEGLSLossless)
+    looked_at = {"sound": sound, **{name: row for name, (row, _) in HELD.items()}}
+    answers = {name: ward.picture(ward.send(f"{name}, looked at", row)[1]) for name, row in looked_at.items()}
+    assert answers["sound"].body.startswith(b"\x89PNG")
+    bomb = answers["a frame that claims 65535 x 65535 once decoded"]
+    assert (bomb.status, "can&#39;t be decoded: found JPEG-LS" in bomb.text) == (404, True), bomb.text
+    assert {answer.status for answer in answers.values()} == {200, 404}
+
+
+def test_no_decoder_of_compressed_pixels_is_loaded_into_the_node(ward: Ward) -> None:
+    assert "gdcm" not in Path(f"/proc/{ward.node.pid}/maps").read_text().lower()
 
 
 @pytest.mark.filterwarnings("ignore")

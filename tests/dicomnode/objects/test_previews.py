@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
+from pydicom.uid import RLELossless
 
 from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.previews import preview_png
@@ -27,6 +30,16 @@ def seen(png: bytes) -> np.ndarray:
 def test_of_many_frames_twenty_are_shown(tmp_path: Path) -> None:
     file = written(tmp_path, a_tomo(views=60, rows=5, columns=8))
     assert seen(preview_png(file, identity=False)).shape == (2 * 2 * 5, 10 * 2 * 8)
+
+
+def test_a_compressed_image_is_shown_as_an_uncompressed_one(tmp_path: Path) -> None:
+    plain = dcmread(BytesIO(a_tomo(views=4, rows=5, columns=8)))
+    packed = deepcopy(plain)
+    packed.compress(RLELossless, generate_instance_uid=False)
+    plain.save_as(tmp_path / "plain.dcm")
+    packed.save_as(tmp_path / "packed.dcm")
+    first, second = (seen(preview_png(tmp_path / f"{name}.dcm", identity=False)) for name in ("plain", "packed"))
+    assert np.array_equal(first, second)
 
 
 def test_a_ct_slice_is_light_where_it_is_dense(tmp_path: Path) -> None:
