@@ -39,11 +39,13 @@ def serve(config: ConfigOption = None) -> None:
 
 
 def _keep_decoders_out() -> None:
-    """Let no import find GDCM: pydicom loads it wherever it is, 18 MB of C++ that no peer's bytes may reach here.
+    """Let no import find the decoders of compressed pixels: pydicom loads all that are installed.
 
-    The node decodes in a child process (`objects/decoding.py`), which starts anew and finds it.
+    That is 18 MB of C++ and an OpenSSL of their own, which no peer's bytes may reach here. The child that decodes
+    (`objects/decoding.py`) starts anew and finds them.
     """
-    sys.modules["gdcm"] = None  # type: ignore[assignment] # what the import system calls "not to be found"
+    for library in ("gdcm", "jpeg_ls"):
+        sys.modules[library] = None  # type: ignore[assignment] # what the import system takes for "not to be found"
 
 
 @app.command()

@@ -16,7 +16,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from dicomnode.errors import InstanceRejected, StoreStatus, TransientFault
 from dicomnode.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicomnode.network.admission import Guest
-from dicomnode.network.memory import FREE, Overflow
+from dicomnode.network.memory import Overflow
 from dicomnode.network.presentation import STORED
 from dicomnode.network.upper_layer import DrivenAssociation
 from dicomnode.study import ReceivedInstance
@@ -115,12 +115,10 @@ def _received(request: C_STORE, context: Any, guest: Guest, association: str) ->
 
 
 def _with_start(content: BytesIO, start: bytes) -> bytes:
-    """Return the bytes with others in front of them; those of a large instance are moved where they are, not copied.
+    """Return the bytes with others in front of them, moved where they are: a copy would be held until it is on disk.
 
     `content` must not be used after that.
     """
-    if content.getbuffer().nbytes <= FREE:
-        return b"".join((start, content.getbuffer()))
     content.seek(0, SEEK_END)
     content.write(start)  # makes room
     with content.getbuffer() as whole:
