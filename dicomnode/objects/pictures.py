@@ -25,14 +25,16 @@ def save_picture(instance: Path, picture: Path) -> None:
     Image.fromarray(pixels).save(picture)
 
 
-def montage(frames: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Return frames `[frame, row, column]` side by side, ten to a row, each pixel doubled; highest value 1."""
+def montage(frames: NDArray[Any], times: int = 2) -> NDArray[np.float64]:
+    """Return frames `[frame, row, column]` side by side, at most ten to a row, each pixel so many times as wide and
+    high; highest value 1."""
     count, rows, columns = frames.shape
-    lines = -(-count // _COLUMNS)
-    sheet = np.zeros((lines * _COLUMNS, rows, columns))
+    across = min(count, _COLUMNS)
+    lines = -(-count // across)
+    sheet = np.zeros((lines * across, rows, columns))
     sheet[:count] = frames / max(float(frames.max()), 1.0)
-    grid = sheet.reshape(lines, _COLUMNS, rows, columns).transpose(0, 2, 1, 3)
-    return grid.reshape(lines * rows, _COLUMNS * columns).repeat(2, axis=0).repeat(2, axis=1)
+    grid = sheet.reshape(lines, across, rows, columns).transpose(0, 2, 1, 3)
+    return grid.reshape(lines * rows, across * columns).repeat(times, axis=0).repeat(times, axis=1)
 
 
 def save_comparison(title: str, rows: Sequence[tuple[str, Path]], picture: Path) -> None:

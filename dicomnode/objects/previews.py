@@ -24,6 +24,7 @@ from dicomnode.objects.strip import HEIGHT as STRIP_HEIGHT
 _DECODE_S = 10.0  # somebody waits for the page
 _MOST_VALUES = 1 << 25  # of a page's picture; a gated study of two windows at 128 x 128 has half of that
 _MOST_FRAMES = 20
+_SIDE, _SIDE_ALONE = 256, 1024  # pixels of the longer side of one frame among others, of the only one
 
 
 def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
@@ -63,11 +64,26 @@ def _checked(ds: Dataset, burned_in_allowed: bool) -> int:
 
 def _gray(frames: NDArray[Any], ds: Dataset) -> NDArray[np.uint8]:
     """Return frames side by side: counts dark on white, a single CT slice light on black in a window for tissue."""
-    if text(ds, "Modality") == "CT":
-        hounsfield = frames[0] * (number(ds, "RescaleSlope") or 1.0) + (number(ds, "RescaleIntercept") or 0.0)
-        return np.asarray(np.rint(np.clip((hounsfield + 160) / 400, 0, 1) * 255), dtype=np.uint8)
     chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).round().astype(int)
-    return np.rint(255 * (1 - montage(np.maximum(frames[chosen], 0)))).astype(np.uint8)
+    if text(ds, "Modality") == "CT":
+        stored = _shrunk(frames[0], _SIDE_ALONE)
+        hounsfield = stored * (number(ds, "RescaleSlope") or 1.0) + (number(ds, "RescaleIntercept") or 0.0)
+        return np.asarray(np.rint(np.clip((hounsfield + 160) / 400, 0, 1) * 255), dtype=np.uint8)
+    side = _SIDE_ALONE if len(chosen) == 1 else _SIDE
+    small = np.stack([np.maximum(_shrunk(frames[k], side), 0) for k in chosen])
+    times = 2 if 2 * max(small.shape[1:]) <= _SIDE else 1
+    return np.rint(255 * (1 - montage(small, times))).astype(np.uint8)
+
+
+def _shrunk(frame: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Return a frame whose longer side has at most so many pixels, each the mean of those that it stands for."""
+    rows, columns = frame.shape
+    values = frame.astype(np.float32)
+    if max(rows, columns) <= side:
+        return values
+    share = side / max(rows, columns)
+    size = max(round(columns * share), 1), max(round(rows * share), 1)
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BOX))
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

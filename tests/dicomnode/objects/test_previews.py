@@ -32,6 +32,26 @@ def test_of_many_frames_twenty_are_shown(tmp_path: Path) -> None:
     assert seen(preview_png(file, identity=False)).shape == (2 * 2 * 5, 10 * 2 * 8)
 
 
+def test_few_frames_leave_no_empty_places(tmp_path: Path) -> None:
+    file = written(tmp_path, a_tomo(views=4, rows=5, columns=8))
+    assert seen(preview_png(file, identity=False)).shape == (2 * 5, 4 * 2 * 8)
+
+
+def test_a_large_frame_is_shown_small_each_pixel_the_mean_of_many(tmp_path: Path) -> None:
+    stored = np.tile(np.array([[0, 1000], [1000, 0]], dtype=np.uint16), (2048, 1024))
+    stored[:, :1024] = 1000
+    file = written(tmp_path, as_file(quick_dataset(Rows=4096, Columns=2048, PixelData=stored.tobytes())))
+    picture = seen(preview_png(file, identity=False))
+    assert picture.shape == (1024, 512)
+    assert (picture[:, :256] == 0).all()
+    assert set(picture[:, 256:].flat) <= {127, 128}
+
+
+def test_large_frames_among_others_are_shown_smaller_still(tmp_path: Path) -> None:
+    file = written(tmp_path, a_tomo(views=3, rows=512, columns=512))
+    assert seen(preview_png(file, identity=False)).shape == (256, 3 * 256)
+
+
 def test_a_compressed_image_is_shown_as_an_uncompressed_one(tmp_path: Path) -> None:
     plain = dcmread(BytesIO(a_tomo(views=4, rows=5, columns=8)))
     packed = deepcopy(plain)
