@@ -25,6 +25,7 @@ _DECODE_S = 10.0  # somebody waits for the page
 _MOST_VALUES = 1 << 25  # of a page's picture; a gated study of two windows at 128 x 128 has half of that
 _MOST_FRAMES = 20
 _SIDE, _SIDE_ALONE = 256, 1024  # pixels of the longer side of one frame among others, of the only one
+_SIDE_PNG = 2560  # of the whole picture: ten frames side by side
 
 
 def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
@@ -43,12 +44,12 @@ def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
     values = _checked(ds, identity or kind == REPORT_PAGE)
     with Decoder(_DECODE_S) as decoder:
         pixels = stored_values(ds, values, decoder)
-    if text(ds, "PhotometricInterpretation") == "RGB" and pixels.ndim == 3:
-        hidden = STRIP_HEIGHT if kind == REPORT_PAGE and not identity else 0
-        return _png(pixels[hidden:].astype(np.uint8))
-    if (integer(ds, "SamplesPerPixel") or 1) != 1:
+    if (integer(ds, "SamplesPerPixel") or 1) == 1:
+        return _png(_gray(pixels.reshape(-1, *pixels.shape[-2:]), ds))
+    if text(ds, "PhotometricInterpretation") != "RGB" or pixels.ndim != 3:
         raise StudyUnsuitable("there is no picture of color frames")
-    return _png(_gray(pixels.reshape(-1, *pixels.shape[-2:]), ds))
+    hidden = STRIP_HEIGHT if kind == REPORT_PAGE and not identity else 0
+    return _png(pixels[hidden:].astype(np.uint8))
 
 
 def _checked(ds: Dataset, burned_in_allowed: bool) -> int:
@@ -88,5 +89,7 @@ def _shrunk(frame: NDArray[Any], side: int) -> NDArray[np.float32]:
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((_SIDE_PNG, _SIDE_PNG))  # only a page of others is larger
+    picture.save(buffer, "PNG")
     return buffer.getvalue()

@@ -20,6 +20,7 @@ from dicomnode.network import upper_layer
 from dicomnode.network.listener import Listener
 from dicomnode.objects.decoding import Decoder
 from dicomnode.objects.header import read_header
+from dicomnode.objects.previews import preview_png
 from dicomnode.objects.reader import read_acquisition
 from dicomnode.study import ReceivedInstance
 from tests.dicomnode.network.helpers import association_request, free_port, nm_file
@@ -47,6 +48,14 @@ def reader(data: bytes) -> None:
     with suppress(StudyUnsuitable), patch("dicomnode.objects.pixels.Decoder", _NoDecoder):
         acquisition = read_acquisition(path)
         assert (acquisition.projections is None) != (acquisition.reconstruction is None)
+
+
+def picture(data: bytes) -> None:
+    """Draw a file for the web page, whether or not the listener would have taken it; compressed ones as above."""
+    path = _scratch() / "input.dcm"
+    path.write_bytes(data)
+    with suppress(StudyUnsuitable), patch("dicomnode.objects.previews.Decoder", _NoDecoder):
+        assert preview_png(path, identity=data[:1] == b"\0").startswith(b"\x89PNG")
 
 
 def listener(data: bytes) -> None:
@@ -115,7 +124,7 @@ def _scratch() -> Path:
     return Path(tempfile.mkdtemp(prefix="dicomnode-fuzz-"))
 
 
-TARGETS: Mapping[str, Target] = {"header": header, "reader": reader, "listener": listener}
+TARGETS: Mapping[str, Target] = {"header": header, "reader": reader, "picture": picture, "listener": listener}
 
 
 def seeds(name: str) -> list[bytes]:
@@ -126,6 +135,11 @@ def seeds(name: str) -> list[bytes]:
         as_file(quick_dataset()),
         as_file(quick_dataset(SpecificCharacterSet="ISO 2022 IR 87", PatientName="Yamada"), "1.2.840.10008.1.2"),
     ]
+    if name == "picture":
+        color = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+        small = {"Rows": 2, "Columns": 3, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+        files.append(as_file(quick_dataset(**small, **color, PixelData=bytes(range(18)))))
+        files.append(as_file(quick_dataset(Modality="CT", **small, RescaleIntercept=-1000, PixelData=bytes(range(6)))))
     if name != "listener":
         return files
     dataset = nm_file()[:2000]

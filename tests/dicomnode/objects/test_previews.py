@@ -16,6 +16,11 @@ from dicomnode.errors import StudyUnsuitable
 from dicomnode.objects.previews import preview_png
 from tests.factories import a_tomo, as_file, quick_dataset
 
+COLORED = {
+    "Rows": 5, "Columns": 8, "SamplesPerPixel": 3, "PhotometricInterpretation": "YBR_FULL", "PlanarConfiguration": 0,
+    "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7,
+}  # fmt: skip
+
 
 def written(folder: Path, content: bytes) -> Path:
     path = folder / "a.dcm"
@@ -35,6 +40,23 @@ def test_of_many_frames_twenty_are_shown(tmp_path: Path) -> None:
 def test_few_frames_leave_no_empty_places(tmp_path: Path) -> None:
     file = written(tmp_path, a_tomo(views=4, rows=5, columns=8))
     assert seen(preview_png(file, identity=False)).shape == (2 * 5, 4 * 2 * 8)
+
+
+def test_a_large_page_of_another_is_shown_smaller(tmp_path: Path) -> None:
+    page = quick_dataset(
+        Rows=2000, Columns=4000, SamplesPerPixel=3, PhotometricInterpretation="RGB", PlanarConfiguration=0,
+        BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=bytes([200, 100, 50]) * 8_000_000,
+    )  # fmt: skip
+    picture = seen(preview_png(written(tmp_path, as_file(page)), identity=False))
+    assert picture.shape == (1280, 2560, 3)
+    assert picture[640, 640].tolist() == [200, 100, 50]
+
+
+def test_gray_frames_that_call_themselves_colored_are_shown_gray(tmp_path: Path) -> None:
+    ds = quick_dataset(
+        Rows=5, Columns=8, NumberOfFrames=4, PhotometricInterpretation="RGB", PixelData=bytes(2 * 4 * 40)
+    )
+    assert seen(preview_png(written(tmp_path, as_file(ds)), identity=False)).shape == (10, 64)
 
 
 def test_a_large_frame_is_shown_small_each_pixel_the_mean_of_many(tmp_path: Path) -> None:
@@ -83,6 +105,7 @@ def test_a_picture_that_says_it_names_the_patient_is_shown_only_to_who_may_see_i
         (b"no DICOM at all", "can't be read"),
         (as_file(quick_dataset(PixelData=None)), "can't be decoded"),
         (as_file(quick_dataset(Rows=None)), "no pixels"),
+        (as_file(quick_dataset(**COLORED, PixelData=bytes(120))), "no picture of color frames"),
         (as_file(quick_dataset(Rows=60000, Columns=60000)), "too many for a picture"),
     ],
 )
