@@ -29,7 +29,7 @@ _SIDE_PNG = 2560  # of the whole picture: ten frames side by side
 
 
 def preview_png(file: Path, identity: bool, kind: str = "") -> bytes:
-    """Return a picture of an instance: a color page as it is, of gray frames at most twenty, evenly spread.
+    """Return a picture of an instance: a color page as it is (a very large one smaller), or at most twenty gray frames.
 
     Without `identity` a report page of ours (its `kind` says so) loses the strip that names the patient, and an
     instance that says it has identity burned in is not shown. Raises StudyUnsuitable with a sentence where there is
