@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -33,6 +34,7 @@ from dicomnode.web.story import tell
 COOKIE = "dicomnode_session"
 _MOST_BYTES = 8192  # of a form
 _THREADS = 4  # of the page: a crowd of browsers must not slow down the road
+_DRAWING = 2  # threads besides, for pictures: one may take seconds, and neither a page nor /health may wait for it
 _PLACE_AFTER_LOG_IN = re.compile(r"/(studies/[0-9.]{1,64})?")
 _STATIC = Path(__file__).parent / "static"
 
@@ -44,6 +46,7 @@ class Page:
         self.door = door
         self.gate = Gate(self._settings, door.clock)
         self.pages = Pages()
+        self.drawing = anyio.CapacityLimiter(_DRAWING)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -96,8 +99,11 @@ class Page:
             self._record(request, AccessKind.IDENTITY_SHOWN, viewer.name, uid)
         return self._answer("parts/study.html" if part else "study.html", viewer, story=story)
 
-    def picture(self, request: Request) -> Response:
+    async def picture(self, request: Request) -> Response:
         """Return one instance of a study as PNG."""
+        return await anyio.to_thread.run_sync(self._picture, request, limiter=self.drawing)
+
+    def _picture(self, request: Request) -> Response:
         viewer, uid, sop = self._viewer(request), request.path_params["uid"], request.path_params["sop"]
         found = self._find_file(request.path_params["origin"], uid, sop)
         if found is None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from dicomnode.study import SendOutcome, SendReport, StudyState
@@ -69,6 +73,35 @@ def test_what_was_received_and_what_was_made_can_be_looked_at(site: Site) -> Non
         sizes.append(Image.open(BytesIO(answer.body)).size)
     assert sizes[0] == (10 * 8 * 2, 2 * 5 * 2), "twelve views of 8 x 5 doubled, ten to a row"
     assert sizes[1][0] == 1600, "the report page comes first of what was made"
+
+
+def test_pages_and_health_do_not_wait_for_pictures_that_take_long(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, lock, at_once, most = threading.Event(), threading.Lock(), 0, 0
+
+    def slow(*_: object) -> bytes:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        drawn.wait(timeout=60)
+        with lock:
+            at_once -= 1
+        return b"picture"
+
+    monkeypatch.setattr("dicomnode.web.app.preview_png", slow)
+    uid = site.road.process(a_tomo())
+    (path,) = pictures(site.visitor().get(f"/studies/{uid}").text)
+    with ThreadPoolExecutor(8) as browsers:
+        waiting = [browsers.submit(site.visitor().get, path) for _ in range(8)]
+        try:
+            while most < 2:
+                time.sleep(0.01)
+            told = [site.visitor().get(place).status for place in ("/health/live", f"/studies/{uid}", "/")]
+        finally:
+            drawn.set()
+        assert told == [200, 200, 200]
+        assert {one.result().body for one in waiting} == {b"picture"}
+    assert most == 2
 
 
 def test_the_strip_that_names_the_patient_is_cut_off_for_who_may_not_see_it(open_site: OpenSite) -> None:
